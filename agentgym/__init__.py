@@ -1,0 +1,3 @@
+"""Gymnasium-style multi-turn environments for language-model agents."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,6 @@
+"""Environments that ship with agentgym."""
+
+if __name__ != "agentgym.environments":
+    raise ImportError(
+        f"Import this package as 'agentgym.environments', not as '{__name__}': the folder is part of agentgym."
+    )
