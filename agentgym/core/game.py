@@ -133,6 +133,10 @@ class Game(ABC):
         """What the agent reads after a message that could not be understood. Must change nothing."""
         return f"Invalid action. {problem}"
 
+    def comparable(self, text: str) -> str:
+        """``text`` without what differs between replays (durations, addresses). For ``replay="normalised"`` only."""
+        return text
+
     def save(self) -> Any:
         """The state as something picklable that later changes don't reach."""
         return pickle.dumps(self.state, protocol=pickle.HIGHEST_PROTOCOL)
