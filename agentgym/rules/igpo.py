@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from agentgym.rules.answers import accepted
@@ -86,7 +87,7 @@ def turn_rewards(beliefs: Sequence[float], *, gain: Literal["prob", "log_prob"] 
         K - 1 values; the last turn, which answers, has no gain. Empty for K < 2.
     """
     values = [probability(value) for value in beliefs] if gain == "prob" else list(beliefs)
-    gains = [after - before for before, after in zip(values, values[1:], strict=False)]
+    gains = [after - before for before, after in pairwise(values)]
     return [value if math.isfinite(value) else 0.0 for value in gains]
 
 

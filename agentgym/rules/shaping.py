@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def potential_shaping(potentials: Sequence[float], *, gamma: float = 1.0, terminal_zero: bool = False) -> list[float]:
@@ -30,7 +31,7 @@ def potential_shaping(potentials: Sequence[float], *, gamma: float = 1.0, termin
         if not math.isfinite(value):
             raise ValueError(f"potentials must be finite, got {value} at index {index}.")
     values = [*potentials[:-1], 0.0] if terminal_zero and len(potentials) > 1 else list(potentials)
-    return [gamma * after - before for before, after in zip(values, values[1:], strict=False)]
+    return [gamma * after - before for before, after in pairwise(values)]
 
 
 def preference_as_reward(reward: float, references: Sequence[float]) -> float:

@@ -17,6 +17,19 @@ _THINK = r"<think>.*?</think>"
 _CALLS = r"\n<tool_call>\n.*?\n</tool_call>"
 _REPLY = r"\n<response>.*?</response>"
 
+SWITCHES = (
+    "REFINEDREWARD",
+    "INTERMEDIATEREWARD",
+    "COARSEREWARD",
+    "CORRECTMAX1",
+    "MAX1STEP30MAX3",
+    "SCHEDULEREWARD",
+    "WITHLENGTH",
+    "SCHEDULELENGTH",
+    "STRICTMATCH",  # exported by the release's scripts and read nowhere
+)
+"""Environment variables of the release."""
+
 
 class Score(NamedTuple):
     """Parts of the reward and their sum."""
@@ -53,13 +66,9 @@ class Variant:
         Raises:
             ValueError: An unknown switch.
         """
-        known = (
-            "REFINEDREWARD INTERMEDIATEREWARD COARSEREWARD CORRECTMAX1 MAX1STEP30MAX3 SCHEDULEREWARD WITHLENGTH "
-            "SCHEDULELENGTH STRICTMATCH"  # the last is exported by the release's scripts and read nowhere
-        ).split()
-        unknown = [name for name in switches if name not in known]
+        unknown = [name for name in switches if name not in SWITCHES]
         if unknown:
-            raise ValueError(f"Unknown ToolRL switch {unknown[0]!r}; expected some of {', '.join(known)}.")
+            raise ValueError(f"Unknown ToolRL switch {unknown[0]!r}; expected some of {', '.join(SWITCHES)}.")
         on = {name for name, value in switches.items() if str(value) == "1"}
         lengths: Literal["fixed", "scheduled"] = "scheduled" if "SCHEDULELENGTH" in on else "fixed"
         return cls(
