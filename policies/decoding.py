@@ -286,7 +286,8 @@ class RecomputingDecoder:
         ids = torch.tensor([row + [0] * (width - len(row)) for row in self._contexts], device=self._device)
         logits = self._model(input_ids=ids, use_cache=False).logits
         last = torch.tensor([len(row) - 1 for row in self._contexts], device=self._device)
-        return logits[torch.arange(len(last), device=self._device), last]
+        following: Tensor = logits[torch.arange(len(last), device=self._device), last]
+        return following
 
 
 def _common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

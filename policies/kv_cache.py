@@ -8,6 +8,7 @@ that the model reads them as one slice without a copy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,8 +83,9 @@ class RowCache(Cache):
         holes = sorted(set(range(count)) - set(rows))
         swaps = list(zip(holes, [row for row in rows if row >= count], strict=True))
         for a, b in swaps:
-            for column in (self._owners, self._used, self.tokens):
-                column[a], column[b] = column[b], column[a]  # type: ignore[index]
+            columns: tuple[list[Any], ...] = (self._owners, self._used, self.tokens)
+            for column in columns:
+                column[a], column[b] = column[b], column[a]
         self._swap_memory(swaps)
         return swaps
 

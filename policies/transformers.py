@@ -124,7 +124,8 @@ def _load(name: str, tokenizer: Any, device: str | None, dtype: str | None) -> t
             f"Can't load a causal language model from {name!r}: {error} Expected a folder with weights and a tokenizer,"
             " or a name on the Hugging Face hub."
         ) from error
-    return model.to(device).eval(), tokenizer
+    module: Any = model
+    return module.to(device).eval(), tokenizer
 
 
 def _generation_ends(model: Any) -> frozenset[int]:
