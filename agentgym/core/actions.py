@@ -61,9 +61,6 @@ class Tool:
 
     def problem(self, arguments: Mapping[str, Any]) -> str:
         """What is wrong with the arguments, or ``""``."""
-        for key in self.parameters.get("required", ()):
-            if key not in arguments:
-                return f"{self.name} needs the argument {key!r}."
         for key, value in arguments.items():
             expected = self.properties.get(key)
             if expected is None:
@@ -74,6 +71,9 @@ class Tool:
                 return f"{self.name}: {key!r} must be of type {expected['type']}, got {clip(json_text(value), 60)}."
             if "enum" in expected and value not in expected["enum"]:
                 return f"{self.name}: {key!r} must be one of {expected['enum']}, got {clip(json_text(value), 60)}."
+        for key in self.parameters.get("required", ()):
+            if key not in arguments:
+                return f"{self.name} needs the argument {key!r}."
         return ""
 
 

@@ -111,7 +111,7 @@ class AgentEnv(gymnasium.Env[str, str]):
     inside the episode. Equal task and seed make a group.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - Gymnasium's name and type
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
 
     def __init__(
         self,

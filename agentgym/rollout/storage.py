@@ -53,7 +53,13 @@ class RunWriter:
         self.path = path
         self.episodes = episodes
         self.shard_size = shard_size
-        self._open(config, resume)
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = (path / ".lock").open("w")
+        try:
+            self._open(config, resume)
+        except BaseException:
+            self._lock.close()
+            raise
         self._pending: dict[int, dict[int, Trajectory]] = {}
         self._journals: dict[int, IO[str]] = {}
         self.done: set[int] = set()
@@ -94,8 +100,6 @@ class RunWriter:
         self._lock.close()
 
     def _open(self, config: Mapping[str, Any], resume: bool) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path / ".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -180,11 +184,12 @@ def read_run(path: Path) -> Iterator[Trajectory]:
         if file.suffix != ".partial"
     }
     for name in sorted(names):
-        whole = path / "trajectories" / f"{name}.parquet"
-        if whole.exists():
-            yield from from_tables(pq.read_table(whole), pq.read_table(path / "turns" / f"{name}.parquet"))
+        try:
+            lines = (path / "journal" / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:  # the shard is whole, or became so since we looked
+            table, turns = (pq.read_table(path / kind / f"{name}.parquet") for kind in ("trajectories", "turns"))
+            yield from from_tables(table, turns)
             continue
-        lines = (path / "journal" / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
         rows = [json.loads(line) for line in lines if line.endswith(b"\n")]
         for row in sorted(rows, key=lambda row: int(row["index"])):
             yield Trajectory.from_dict(row["trajectory"])
