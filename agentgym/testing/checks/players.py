@@ -67,7 +67,7 @@ def cheats(subject: Subject) -> None:
         return_bound = max(idle_return[0], kind.blind_guess * best) + 1.96 * (idle_return[1] + total[1]) + 1e-9
         expect(
             success[0] <= success_bound,
-            f"The cheat {name!r} succeeds on {success[0]:.3f} of {n} tasks; without doing them, {floor:.3f} is possible.",
+            f"The cheat {name!r} succeeds on {success[0]:.3f} of {n} tasks, above the floor of {floor:.3f}.",
         )
         expect(
             total[0] <= return_bound,

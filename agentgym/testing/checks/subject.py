@@ -54,6 +54,7 @@ def expect(condition: bool, message: str) -> None:
 
 
 def same(a: Trace, b: Trace, what: str) -> None:
+    """Raises CheckFailure unless two traces are equal; ``what`` says what was compared."""
     for i, (x, y) in enumerate(zip(a.observations, b.observations, strict=False)):
         expect(x == y, f"{what}: observation {i} differs.\n  first:  {x[:200]!r}\n  second: {y[:200]!r}")
     expect(a.keys == b.keys, f"{what}: state keys differ: {a.keys} and {b.keys}.")

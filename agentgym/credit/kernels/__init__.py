@@ -1,0 +1,1 @@
+"""Pure functions on flat arrays, one idea a file. They know neither `Batch` nor configuration."""

@@ -1,0 +1,69 @@
+"""Turn baselines that stay unbiased although the policy decides when an episode stops.
+
+A baseline may depend on anything but the action whose credit it corrects. Two common forms break that. One mean over
+all turns of a group contains the turn's own later turns. A mean over the siblings that reached turn t, the turn's own
+trajectory included, scales turn t by (n_t − 1) / n_t, and how many reach it depends on the policy. Both forms below use
+the *other* trajectories alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agentgym.credit.segments import BoolArray, FloatArray, IntArray
+
+
+def turn_baseline(
+    to_go: FloatArray, turn_index: IntArray, turn_group: IntArray, owned: BoolArray, group: IntArray, fork_turn: IntArray
+) -> FloatArray:
+    """Mean return-to-go of the other trajectories of the group at the same turn, finished ones counted as 0.
+
+    ``b_{i,t} = 1/(n_t − 1) Σ_{j≠i} G_{j,t}`` with ``G_{j,t} = 0`` once j has finished: nothing more is to come there.
+    n_t counts the trajectories that don't inherit turn t from a sibling (all of them without forks), since a fork's
+    return depends on the very action that it inherited. A group of one is its own baseline: no credit.
+
+    Args:
+        to_go: Return-to-go G of each turn, shape (K,).
+        turn_index: t, shape (K,).
+        turn_group: Group index of each turn, shape (K,).
+        owned: False for inherited turns, shape (K,).
+        group: Group index of each trajectory, shape (N,).
+        fork_turn: Number of inherited turns of each trajectory, shape (N,).
+
+    Returns:
+        Shape (K,).
+    """
+    if not len(to_go):
+        return np.zeros(0)
+    span = int(turn_index.max()) + 1
+    groups = int(group.max()) + 1
+    total = np.bincount(turn_group * span + turn_index, weights=np.where(owned, to_go, 0.0), minlength=groups * span)
+    begins = np.bincount(group * span + np.minimum(fork_turn, span - 1), minlength=groups * span)
+    members = np.cumsum(begins.reshape(groups, span), axis=1)
+    n = members[turn_group, turn_index]
+    others = total[turn_group * span + turn_index] - to_go
+    return np.where(n > 1, others / np.maximum(n - 1, 1), to_go)
+
+
+def anchored_baseline(
+    to_go: FloatArray, anchor: IntArray, trajectory: IntArray, owned: BoolArray, fallback: FloatArray
+) -> FloatArray:
+    """Mean return-to-go of the other trajectories' visits to the same state; ``fallback`` where nobody else was.
+
+    Visits of the turn's own trajectory are left out: a later visit depends on the action taken at this one.
+
+    Args:
+        to_go: Return-to-go of each turn, shape (K,).
+        anchor: Code of (group, state in which the turn begins), shape (K,).
+        trajectory: Trajectory of each turn, shape (K,).
+        owned: False for inherited turns, which are no visits of their own, shape (K,).
+        fallback: Baseline of states that no other trajectory visited, shape (K,).
+
+    Returns:
+        Shape (K,).
+    """
+    visits, gain = owned.astype(np.float64), np.where(owned, to_go, 0.0)
+    own = np.unique(trajectory * (int(anchor.max(initial=0)) + 1) + anchor, return_inverse=True)[1]
+    n = np.bincount(anchor, visits)[anchor] - np.bincount(own, visits)[own]
+    total = np.bincount(anchor, gain)[anchor] - np.bincount(own, gain)[own]
+    return np.where(n > 0, total / np.maximum(n, 1), fallback)

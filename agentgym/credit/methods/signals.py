@@ -1,0 +1,161 @@
+"""Methods with a turn signal of their own: SPA, IGPO, OPRL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from agentgym.credit.batch import Batch
+from agentgym.credit.errors import CreditError
+from agentgym.credit.kernels.gae import masked_gae
+from agentgym.credit.kernels.igpo import Gain, accumulate, information_gain, normalised_turn_rewards
+from agentgym.credit.kernels.implicit import implicit_step_reward
+from agentgym.credit.kernels.normalise import Norm, normalise, whiten
+from agentgym.credit.kernels.spa import progress_reward
+from agentgym.credit.methods.common import Source, against_siblings, check_fraction, episode_reward, turn_returns
+from agentgym.credit.registry import register
+from agentgym.credit.result import Credit
+from agentgym.credit.segments import FloatArray
+
+
+@register(
+    "spa",
+    summary="Estimated progress plus grounding as turn reward, with the leave-one-out turn baseline (or a critic).",
+    paper="SPA, arXiv 2505.20732",
+    needs=("progress", "executable"),
+    population="other trajectories of the group",
+    presets={"spa_ppo": {"estimator": "gae"}},
+)
+@dataclass(frozen=True)
+class Spa:
+    """``r_k = α ĉ_k + β g_k``; ``ĉ`` is trained so that ``Σ_k ĉ_k`` regresses on the outcome, g_k = the action was executable.
+
+    The paper hands r_k to PPO at the last token of the turn (``spa_ppo``: token GAE with the column ``value``, whitened);
+    without a critic the turn's return-to-go is compared with the other trajectories', as in `turn_rloo`. ĉ may be
+    negative; an episode of one turn gets all. Ungated: the signal is the paper's, also where every episode failed
+    (watch ``shaping_only_groups``).
+
+    Args:
+        alpha: Weight of the progress.
+        beta: Weight of the grounding.
+        estimator: ``siblings`` or ``gae``.
+        gamma: Discount, a turn for ``siblings``, a token for ``gae``.
+        lam: λ of ``gae``.
+    """
+
+    alpha: float = 1.0
+    beta: float = 0.5
+    estimator: Literal["siblings", "gae"] = "siblings"
+    gamma: float = 1.0
+    lam: float = 0.95
+
+    def __call__(self, batch: Batch) -> Credit:
+        """The credit of the batch."""
+        check_fraction("spa", gamma=self.gamma, lam=self.lam)
+        reward = progress_reward(batch.column("progress"), batch.column("executable"), self.alpha, self.beta)
+        return turn_reward_credit(batch, reward, self.estimator, self.gamma, self.lam, "spa")
+
+
+def turn_reward_credit(batch: Batch, reward: FloatArray, estimator: str, gamma: float, lam: float, method: str) -> Credit:
+    """Credit of given turn rewards: against siblings, or PPO's token GAE with each reward at the turn's last token."""
+    if estimator == "siblings":
+        return Credit.from_turns(batch, against_siblings(batch, turn_returns(batch, reward, gamma)))
+    if estimator == "gae":
+        token_reward = batch.at_turn_ends(reward)
+        found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)
+        return Credit.from_tokens(batch, whiten(found.advantage, batch.trained), found.returns)
+    raise CreditError(f"{method}: estimator is {estimator!r}; expected 'siblings' or 'gae'.")
+
+
+@register(
+    "igpo",
+    summary="Gain in the belief in the accepted answer a turn, outcome at the end, standardised, then accumulated.",
+    paper="IGPO, arXiv 2510.14967",
+    needs=("belief", "outcome"),
+    population="gains and outcomes of a group, jointly or apart",
+    presets={"igpo_separate": {"joint": False}, "igpo_log_prob": {"gain": "log_prob", "joint": False}},
+)
+@dataclass(frozen=True)
+class Igpo:
+    """``r_k = b_{k+1} − b_k`` for all turns but the last, ``r_K = outcome``; ``Â_k = z(r_k) + γ Â_{k+1}``.
+
+    b_k is the probability (or log-probability) of the accepted answer before turn k, length-normalised. Boundaries are
+    spans, so a gain of exactly 0 is a measured zero; an absent belief leaves its gains out of the population. Group
+    of one: 0. Equal outcomes: the gains alone still give signal.
+
+    Args:
+        gain: ``prob`` (paper) or ``log_prob``.
+        joint: One population of gains and outcomes, or two.
+        gamma: Discount a turn, applied after normalising.
+        norm: Scale, ddof, eps.
+    """
+
+    gain: Gain = "prob"
+    joint: bool = True
+    gamma: float = 1.0
+    norm: Norm = field(default_factory=lambda: Norm(ddof=0, variance_eps=1e-8))
+
+    def __call__(self, batch: Batch) -> Credit:
+        """The credit of the batch."""
+        check_fraction("igpo", gamma=self.gamma)
+        if self.gain not in ("prob", "log_prob"):
+            raise CreditError(f"igpo: gain is {self.gain!r}; expected 'prob' or 'log_prob'.")
+        gain = information_gain(batch.column("belief"), batch.turn_offsets, self.gain)
+        outcome = np.where(batch.is_last_turn, batch.outcomes("igpo")[batch.turn_trajectory], np.nan)
+        gain, outcome = np.where(batch.owned, gain, np.nan), np.where(batch.owned, outcome, np.nan)
+        scaled = normalised_turn_rewards(gain, outcome, batch.turn_group, self.norm, joint=self.joint)
+        return Credit.from_turns(batch, accumulate(scaled, batch.turn_offsets, self.gamma))
+
+
+@register(
+    "oprl",
+    summary="Outcome advantage plus standardised implicit step rewards.",
+    paper="OPRL / iStar, arXiv 2509.19199",
+    needs=("outcome", "prm_logprob", "logprob"),
+    population="trajectories of a group; all steps of a group",
+    presets={"oprl_scored": {"signal": "process_reward"}},
+)
+@dataclass(frozen=True)
+class Oprl:
+    """``A_k = A^E_i + α A^S_k`` with ``A^S = z(r_k)`` over all steps of the group, ``r_k = β Σ_tokens log π_φ/π_old``.
+
+    π_φ is a policy trained with the trajectory-DPO loss on pairs of the group. A^E standardises the outcomes of the
+    group's trajectories. Group of one: A^E = 0. All failed: A^E = 0, the step term remains.
+
+    Args:
+        alpha: Weight of the step term.
+        beta: β of the implicit reward; the standardised term doesn't depend on it.
+        signal: ``implicit`` (columns ``prm_logprob``, ``logprob``) or ``process_reward`` (that column, NaN: absent).
+        episode_norm: Scale, ddof, eps of A^E.
+        step_norm: The same of A^S.
+        reward: The R of A^E: ``outcome`` or ``return``.
+    """
+
+    alpha: float = 1.0
+    beta: float = 0.05
+    signal: Literal["implicit", "process_reward"] = "implicit"
+    episode_norm: Norm = field(default_factory=Norm)
+    step_norm: Norm = field(default_factory=Norm)
+    reward: Source = "outcome"
+
+    def __call__(self, batch: Batch) -> Credit:
+        """The credit of the batch."""
+        step = step_signal(batch, self.signal, self.beta, "oprl")
+        known = batch.owned & ~np.isnan(step)
+        weight = known.astype(np.float64)
+        scaled = normalise(np.where(known, step, 0.0), batch.turn_group, self.step_norm, weight)
+        reward = episode_reward(batch, self.reward, "oprl")
+        episode = normalise(reward, batch.group_index, self.episode_norm)[batch.turn_trajectory]
+        return Credit.from_turns(batch, episode + self.alpha * np.where(known, scaled, 0.0))
+
+
+def step_signal(batch: Batch, signal: str, beta: float, method: str) -> FloatArray:
+    """float64[K]: implicit step rewards, or the column ``process_reward`` as it is."""
+    if signal == "implicit":
+        prm, logprob = batch.column("prm_logprob"), batch.column("logprob")
+        return implicit_step_reward(prm, logprob, batch.policy_mask, batch.turn_start, batch.turn_end, beta)
+    if signal == "process_reward":
+        return np.asarray(batch.column("process_reward"))
+    raise CreditError(f"{method}: signal is {signal!r}; expected 'implicit' or 'process_reward'.")

@@ -1,0 +1,148 @@
+"""Sums, scans and broadcasts over flat arrays that are cut into segments by offsets.
+
+Segment i of a flat array ``x`` is ``x[offsets[i]:offsets[i + 1]]``. Nothing here loops over segments: reductions are
+one pass, and scans run on zero-padded blocks of segments of similar length, so that the result of a segment does not
+depend on what else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import count
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+AnyArray = npt.NDArray[np.generic]
+
+_SMALLEST_WEIGHT = 1e-100
+
+
+def segment_ids(offsets: IntArray) -> IntArray:
+    """Index of the segment that each row belongs to; shape (rows,)."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def position_in_segment(offsets: IntArray) -> IntArray:
+    """Index of each row inside its segment; shape (rows,)."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+
+
+def span_sum(x: npt.NDArray[np.generic], start: IntArray, end: IntArray) -> FloatArray:
+    """Sum of ``x[start:end]`` for spans in ascending order that don't overlap; empty spans give 0; shape (spans,)."""
+    if not len(start) or not len(x):
+        return np.zeros(len(start))
+    edges = np.empty(2 * len(start), dtype=np.int64)
+    edges[0::2], edges[1::2] = start, end
+    padded = np.append(x, np.zeros(1, dtype=x.dtype))
+    sums = np.add.reduceat(padded, edges, dtype=np.float64)[0::2]
+    return np.where(end > start, sums, 0.0)
+
+
+def segment_sum(x: npt.NDArray[np.generic], offsets: IntArray) -> FloatArray:
+    """Sum of every segment; shape (segments,)."""
+    return span_sum(x, offsets[:-1], offsets[1:])
+
+
+def fill_spans(values: FloatArray, start: IntArray, end: IntArray, size: int) -> FloatArray:
+    """An array of ``size`` rows that holds ``values[k]`` on ``[start[k], end[k])`` and 0 elsewhere."""
+    lengths = np.empty(2 * len(start) + 1, dtype=np.int64)
+    lengths[0::2] = np.append(start, size) - np.append(0, end)
+    lengths[1::2] = end - start
+    spread = np.zeros(2 * len(start) + 1)
+    spread[1::2] = values
+    return np.repeat(spread, lengths)
+
+
+def next_in_segment(x: FloatArray, offsets: IntArray, last: FloatArray | float = 0.0) -> FloatArray:
+    """The following row's value inside the segment; ``last`` (a number, or one a segment) after the final row."""
+    out = np.empty_like(x)
+    out[:-1] = x[1:]
+    full = np.diff(offsets) > 0
+    out[offsets[1:][full] - 1] = np.broadcast_to(last, full.shape)[full]
+    return out
+
+
+def _by_length(lengths: IntArray) -> list[BoolArray]:
+    """Masks over the segments, one for each range of lengths, so that padding at most quadruples the memory."""
+    scale = np.ceil(np.log2(np.maximum(lengths, 1)) / 2).astype(np.int64)
+    return [scale == s for s in np.unique(scale[lengths > 0])]
+
+
+def scan_segments(
+    x: FloatArray, offsets: IntArray, scan: Callable[[FloatArray], FloatArray], *, fill: float = 0.0
+) -> FloatArray:
+    """Applies ``scan`` to padded blocks (n, L) of segments of similar length; returns a flat array like ``x``.
+
+    Each row of a block holds one segment, left-aligned, padded with ``fill`` on the right.
+    """
+    lengths = np.diff(offsets)
+    out = np.zeros(len(x))
+    for chosen in _by_length(lengths):
+        part = lengths[chosen]
+        valid = np.arange(part.max()) < part[:, None]
+        rows = slice(None) if chosen.all() else np.repeat(chosen, lengths)
+        block = np.full(valid.shape, fill)
+        block[valid] = x[rows]
+        out[rows] = scan(block)[valid]
+    return out
+
+
+def _to_go(block: FloatArray, discount: float) -> FloatArray:
+    """``y_t = x_t + discount * y_{t+1}`` along the last axis, in pieces short enough not to underflow."""
+    if discount == 0.0:
+        return block
+    if discount == 1.0:
+        return np.cumsum(block[:, ::-1], axis=1)[:, ::-1]
+    length = block.shape[1]
+    width = max(1, min(length, int(np.log(_SMALLEST_WEIGHT) / np.log(discount))))
+    weight = discount ** np.arange(width + 1)
+    out = np.empty_like(block)
+    carry = np.zeros(len(block))
+    for start in range((length - 1) // width * width, -1, -width):
+        piece = block[:, start : start + width]
+        size = piece.shape[1]
+        scanned = np.cumsum((piece * weight[:size])[:, ::-1], axis=1)[:, ::-1] / weight[:size]
+        out[:, start : start + size] = scanned + carry[:, None] * weight[size:0:-1]
+        carry = out[:, start]
+    return out
+
+
+def discounted_to_go(x: FloatArray, offsets: IntArray, discount: float) -> FloatArray:
+    """``y_t = x_t + discount * y_{t+1}`` inside every segment (0 after its end); shape like ``x``.
+
+    Args:
+        x: Flat values.
+        offsets: Segment boundaries, shape (segments + 1,).
+        discount: In [0, 1].
+    """
+    return scan_segments(x, offsets, lambda block: _to_go(block, discount))
+
+
+def min_to_go(x: FloatArray, offsets: IntArray) -> FloatArray:
+    """``y_t = min(x_t, y_{t+1})`` inside every segment; shape like ``x``."""
+    return scan_segments(x, offsets, lambda b: np.minimum.accumulate(b[:, ::-1], axis=1)[:, ::-1], fill=np.inf)
+
+
+def factorise(*keys: Iterable[object]) -> tuple[IntArray, int]:
+    """Dense codes 0..n-1 of the rows of one or several parallel columns, in order of first appearance, and n."""
+    rows = [key.tolist() if isinstance(key, np.ndarray) else list(key) for key in keys]  # type: ignore[call-overload]
+    items = rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
+    first: dict[object, int] = {}
+    where = np.fromiter(map(first.setdefault, items, count()), dtype=np.int64, count=len(items))
+    is_first = where == np.arange(len(items))
+    return (np.cumsum(is_first) - 1)[where] if len(items) else where, int(is_first.sum())
+
+
+def factorise_ints(*keys: IntArray) -> tuple[IntArray, int]:
+    """Like `factorise` for integer columns, but codes are in sorted order."""
+    code = np.zeros(len(keys[0]), dtype=np.int64)
+    size = 1
+    for key in keys:
+        values, inverse = np.unique(key, return_inverse=True)
+        distinct, code = np.unique(code * len(values) + inverse, return_inverse=True)
+        size = len(distinct)
+    return code.astype(np.int64), size if len(code) else 0
