@@ -25,7 +25,14 @@ ZERO_GAIN = 1e-10
 
 
 def released_advantage(
-    token_reward: FloatArray, mask: BoolArray, offsets: IntArray, group: IntArray, norm: Norm, gamma: float, *, joint: bool
+    token_reward: FloatArray,
+    mask: BoolArray,
+    offsets: IntArray,
+    group: IntArray,
+    norm: Norm,
+    gamma: float,
+    *,
+    joint: bool,
 ) -> FloatArray:
     """Release of February 2026: turns are found by non-zero rewards, the outcome by counting policy tokens.
 

@@ -58,7 +58,9 @@ class Spa:
         return turn_reward_credit(batch, reward, self.estimator, self.gamma, self.lam, "spa")
 
 
-def turn_reward_credit(batch: Batch, reward: FloatArray, estimator: str, gamma: float, lam: float, method: str) -> Credit:
+def turn_reward_credit(
+    batch: Batch, reward: FloatArray, estimator: str, gamma: float, lam: float, method: str
+) -> Credit:
     """Credit of given turn rewards: against siblings, or PPO's token GAE with each reward at the turn's last token."""
     if estimator == "siblings":
         return Credit.from_turns(batch, against_siblings(batch, turn_returns(batch, reward, gamma)))
