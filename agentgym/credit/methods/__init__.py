@@ -1,5 +1,5 @@
 """The methods: frozen dataclasses that bind parameters and take a `Batch`. Importing registers them all."""
 
-from agentgym.credit.methods import outcome, signals, token_gae, turns
+from agentgym.credit.methods import outcome, released, signals, token_gae, turns
 
-__all__ = ["outcome", "signals", "token_gae", "turns"]
+__all__ = ["outcome", "released", "signals", "token_gae", "turns"]
