@@ -46,18 +46,16 @@ def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 @app.command()
 def explain(method: Annotated[str, typer.Argument(help="A method or one of its presets.")]) -> None:
     """Print a method's docstring, with its equation."""
-    from agentgym.core.errors import unknown_name
-    from agentgym.credit import METHODS
+    from agentgym.core.errors import ConfigError
+    from agentgym.credit import CreditError, find
 
-    for info in METHODS.values():
-        if method == info.name or method in info.presets:
-            print(f"{info.name}: {info.summary}\n\n{info.doc}\n\npaper: {info.paper}")
-            for name, parameters in info.presets.items():
-                print(f"preset {name}: {', '.join(f'{key}={value!r}' for key, value in parameters.items())}")
-            return
-    raise unknown_name(
-        "credit method", method, [name for info in METHODS.values() for name in (info.name, *info.presets)]
-    )
+    try:
+        info, _ = find(method)
+    except CreditError as error:
+        raise ConfigError(str(error)) from error
+    print(f"{info.name}: {info.summary}\n\n{info.doc}\n\npaper: {info.paper}")
+    for name, parameters in info.presets.items():
+        print(f"preset {name}: {', '.join(f'{key}={value!r}' for key, value in parameters.items())}")
 
 
 @app.command()

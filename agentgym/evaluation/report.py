@@ -24,7 +24,8 @@ th:first-child, td:first-child { text-align: left; }
 .chart .title { fill: var(--fg); font-size: 13px; font-weight: 600; } .grid { stroke: var(--line); }
 figcaption { font-size: .85rem; color: var(--soft); } .key { margin-right: 1rem; white-space: nowrap; }
 .key i { display: inline-block; width: .8rem; height: .2rem; margin-right: .3rem; vertical-align: middle; }
-.turn { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem 1rem; margin: .8rem 0; }
+.turn { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem 1rem;
+  margin: .8rem 0; }
 .turn header { display: flex; justify-content: space-between; color: var(--soft); font-size: .85rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; font-size: .85rem; }
 pre.message { font-weight: 600; } .soft { color: var(--soft); }
