@@ -6,14 +6,14 @@ import math
 import random
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from agentgym.core.errors import ConfigError
 from agentgym.core.seeding import derive_seed
 from agentgym.environments.shopping.catalog.generate import in_split
 from agentgym.environments.shopping.catalog.store import StoredCatalogue
-from agentgym.environments.shopping.catalog.vocabulary import Family, families
+from agentgym.environments.shopping.catalog.vocabulary import Family, family_of
 from agentgym.environments.shopping.product import Product
 
 Style = Literal["precise", "vague", "mixed"]
@@ -65,7 +65,14 @@ class Goal:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {**asdict(self), "attributes": list(self.attributes), "options": dict(self.options)}
+        return {
+            "instruction": self.instruction,
+            "type": self.type,
+            "attributes": list(self.attributes),
+            "options": dict(self.options),
+            "price_cap": self.price_cap,
+            "asin": self.asin,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Goal:
@@ -166,8 +173,7 @@ def _try(catalogue: StoredCatalogue, split: str, rng: random.Random, difficulty:
     vague = difficulty.style == "vague" or (difficulty.style == "mixed" and rng.random() < 0.5)
     cap = float(math.ceil(product.price * rng.uniform(1.05, 1.25)))
     attributes = tuple(rng.sample(attributes, len(attributes)))
-    family = next(family for family in families() if family.type == product.query)
-    instruction = _words(rng, family, attributes, options, cap, vague=vague)
+    instruction = _words(rng, family_of(product.query), attributes, options, cap, vague=vague)
     goal = Goal(instruction, product.query, attributes, options, cap, product.asin)
     found = catalogue.search(goal.query(), RESULTS_KEPT)
     if base.position not in found:

@@ -58,7 +58,7 @@ def test_a_saved_index_is_the_same_and_mapped(tmp_path: Path) -> None:
     built.save(tmp_path)
     opened = BM25.load(tmp_path)
     assert len(opened) == 4
-    assert isinstance(opened._index.scores["data"], np.memmap)
+    assert isinstance(opened._index.scores["data"].base, np.memmap)
     for query in ("red", "mug", "Lamp"):
         for mine, theirs in zip(built.search(query, 5), opened.search(query, 5), strict=True):
             np.testing.assert_array_equal(mine, theirs)

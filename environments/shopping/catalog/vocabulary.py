@@ -66,6 +66,16 @@ def families() -> tuple[Family, ...]:
 
 
 @cache
+def _by_type() -> dict[str, Family]:
+    return {family.type: family for family in families()}
+
+
+def family_of(kind: str) -> Family:
+    """The family of products of that type."""
+    return _by_type()[kind]
+
+
+@cache
 def vocabulary_digest() -> str:
     """Names the vocabulary's bytes, so that a catalogue of another vocabulary isn't taken for this one."""
     return digest(_text(), BRANDS)

@@ -51,10 +51,9 @@ class ShoppingExpert:
         for position in game.shown:
             if state.goal.fits(game.catalogue.product(position)):
                 return game.catalogue.row(position).asin
-        target = game.catalogue.position(state.goal.asin)
-        if target not in state.results:
+        if state.target not in state.results:
             return pages.BACK
-        return pages.NEXT if state.results.index(target) >= state.page * ROWS_PER_PAGE else pages.PREV
+        return pages.NEXT if state.results.index(state.target) >= state.page * ROWS_PER_PAGE else pages.PREV
 
 
 def _search(query: str) -> Action:

@@ -40,6 +40,8 @@ class Visit:
 
     split: str
     goal: Goal
+    target: int
+    """Position of the goal's product."""
     place: Place = Place.SEARCH
     query: str = ""
     results: list[int] = field(default_factory=list)
@@ -108,7 +110,11 @@ class ShoppingGame(Game):
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """See ``Game.start``."""
-        self.state = Visit(task.split, Goal.from_dict(task.data["goal"]))
+        goal = Goal.from_dict(task.data["goal"])
+        target = self._tasks.catalogue(task.split).position(goal.asin)
+        if target is None:
+            raise ConfigError(f"Task {task.task_id!r} asks for {goal.asin}, which this catalogue doesn't have.")
+        self.state = Visit(task.split, goal, target)
         return Observation(self.page())
 
     def act(self, action: Action) -> Outcome:
@@ -255,8 +261,7 @@ class ShoppingGame(Game):
 
     def _outcome(self) -> Outcome:
         s = self.state
-        target = self.catalogue.position(s.goal.asin)
-        listed = s.place is Place.RESULTS and target in self.shown
+        listed = s.place is Place.RESULTS and s.target in self.shown
         now = rewards.potential(s.goal, self.product, s.options, listed=listed)
         components = {"progress": now - s.potential}
         s.potential = now

@@ -20,10 +20,13 @@ class ShoppingTasks(GeneratedTasks):
         super().__init__(self._draw)
         self._spec = CatalogSpec(size, seed)
         self._difficulty = difficulty
+        self._opened: dict[str, StoredCatalogue] = {}
 
     def catalogue(self, split: str) -> StoredCatalogue:
         """What the shop sells to tasks of ``split``."""
-        return open_catalogue(CatalogSpec(self._spec.size, self._spec.seed, split))
+        if split not in self._opened:
+            self._opened[split] = open_catalogue(CatalogSpec(self._spec.size, self._spec.seed, split))
+        return self._opened[split]
 
     def _draw(self, split: str, number: int) -> Task:
         drawn = draw_goal(self.catalogue(split), split, self._spec.seed, number, self._difficulty)
