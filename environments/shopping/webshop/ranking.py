@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from agentgym.core.errors import unknown_name
-from agentgym.environments.shopping.product import Product, Row
+from agentgym.environments.shopping.product import Catalogue, Product, Row
 from agentgym.tools.retriever import BM25
 
 Ranker = Callable[[str, int], Sequence[int]]
@@ -65,5 +65,37 @@ class ListCatalogue:
         return self._positions.get(asin)
 
     def search(self, query: str, k: int) -> Sequence[int]:
-        """See ``Catalogue.search``. Positions outside the catalogue are left out."""
-        return [position for position in self._ranker(query, k)[:k] if 0 <= position < len(self._products)]
+        """See ``Catalogue.search``."""
+        return within(self._ranker(query, k), k, len(self._products))
+
+
+class Reranked:
+    """Another catalogue, ranked by the caller's own ranker."""
+
+    def __init__(self, catalogue: Catalogue, ranker: Ranker) -> None:
+        self._catalogue = catalogue
+        self._ranker = ranker
+
+    def __len__(self) -> int:
+        return len(self._catalogue)
+
+    def product(self, position: int) -> Product:
+        """See ``Catalogue.product``."""
+        return self._catalogue.product(position)
+
+    def row(self, position: int) -> Row:
+        """See ``Catalogue.row``."""
+        return self._catalogue.row(position)
+
+    def position(self, asin: str) -> int | None:
+        """See ``Catalogue.position``."""
+        return self._catalogue.position(asin)
+
+    def search(self, query: str, k: int) -> Sequence[int]:
+        """See ``Catalogue.search``."""
+        return within(self._ranker(query, k), k, len(self._catalogue))
+
+
+def within(positions: Sequence[int], k: int, count: int) -> list[int]:
+    """The first ``k`` positions, without those that a catalogue of ``count`` products doesn't have."""
+    return [int(position) for position in positions[:k] if 0 <= position < count]
