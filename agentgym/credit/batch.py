@@ -90,7 +90,9 @@ class Batch:
             check_offsets(name, getattr(self, name), n, rows, level)
         empty = np.flatnonzero(np.diff(self.turn_offsets) == 0)
         if len(empty):
-            raise CreditError(f"Column 'turn_offsets', row {empty[0]}: trajectory {empty[0]} has no turns; leave it out.")
+            raise CreditError(
+                f"Column 'turn_offsets', row {empty[0]}: trajectory {empty[0]} has no turns; leave it out."
+            )
         check_numbers("outcome", self.outcome, absent=True)
         check_numbers("turn_reward", self.turn_reward, absent=False, hint=_NO_TURN_HINT)
         check_spans(self)

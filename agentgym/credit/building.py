@@ -199,7 +199,9 @@ def selected(batch: Batch, keep: BoolArray) -> dict[str, Any]:
     lost = np.flatnonzero((parent >= 0) & ~keep[parent])
     if len(lost):
         row = np.flatnonzero(keep)[lost[0]]
-        raise CreditError(f"Column 'parent', row {row}: trajectory {batch.parent[row]} is dropped but its fork is kept.")
+        raise CreditError(
+            f"Column 'parent', row {row}: trajectory {batch.parent[row]} is dropped but its fork is kept."
+        )
     turns, tokens = keep[batch.turn_trajectory], keep[segment_ids(batch.token_offsets)]
     token_offsets = offsets_of(np.diff(batch.token_offsets)[keep])
     shift = (token_offsets[:-1] - batch.token_offsets[:-1][keep]).repeat(batch.turn_counts[keep])

@@ -126,7 +126,9 @@ def make(name: str, **parameters: Any) -> Method:
     known = info.parameters
     for key in parameters:
         if key not in known:
-            raise CreditError(f"Credit method {name!r} has no parameter {key!r}.{suggestion(key, known)} It has: {info.default}.")
+            raise CreditError(
+                f"Credit method {name!r} has no parameter {key!r}.{suggestion(key, known)} It has: {info.default}."
+            )
     merged = {**preset, **parameters}
     for key, value in merged.items():
         if isinstance(known[key], Norm) and isinstance(value, Mapping):

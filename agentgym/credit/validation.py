@@ -68,13 +68,23 @@ def check_offsets(name: str, offsets: IntArray, segments: int, rows: int, level:
     falls = np.flatnonzero(np.diff(offsets) < 0)
     if len(falls):
         row = int(falls[0]) + 1
-        raise CreditError(f"Column {name!r}, row {row}: {offsets[row]} is below {offsets[row - 1]}; offsets never fall.")
+        raise CreditError(
+            f"Column {name!r}, row {row}: {offsets[row]} is below {offsets[row - 1]}; offsets never fall."
+        )
     if offsets[-1] != rows:
         raise CreditError(f"Column {name!r}, row {segments}: {offsets[-1]}; expected {rows}, the number of {level}s.")
 
 
-def check_numbers(name: str, array: AnyArray, *, absent: bool, upper: float | None = None, hint: str = "") -> None:
-    """Finite, within `MAGNITUDE`, at most ``upper``; NaN only where the column may be absent."""
+def check_numbers(
+    name: str,
+    array: AnyArray,
+    *,
+    absent: bool,
+    lower: float | None = None,
+    upper: float | None = None,
+    hint: str = "",
+) -> None:
+    """Finite, within `MAGNITUDE`, from ``lower`` to ``upper``; NaN only where the column may be absent."""
     if array.dtype.kind != "f":
         return
     missing = np.isnan(array)
@@ -85,9 +95,11 @@ def check_numbers(name: str, array: AnyArray, *, absent: bool, upper: float | No
     if too_big.any():
         row = tuple(np.argwhere(too_big)[0])
         raise CreditError(f"Column {name!r}, row {row[0]}: {array[row]}; expected a number within ±{MAGNITUDE:g}.")
-    if upper is not None and (above := ~missing & (array > upper)).any():
-        row = tuple(np.argwhere(above)[0])
-        raise CreditError(f"Column {name!r}, row {row[0]}: {array[row]}; expected at most {upper:g}.")
+    low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
+    outside = ~missing & ((array < low) | (array > high))
+    if outside.any():
+        row = tuple(np.argwhere(outside)[0])
+        raise CreditError(f"Column {name!r}, row {row[0]}: {array[row]}; expected a number in [{low:g}, {high:g}].")
 
 
 def check_spans(batch: Batch) -> None:
@@ -101,7 +113,9 @@ def check_spans(batch: Batch) -> None:
     _refuse(batch, "turn_end", no_span, lambda k: "the turn has no span although its trajectory has tokens")
     overlap = np.zeros(len(start), dtype=np.bool_)
     overlap[1:] = start[1:] < end[:-1]
-    _refuse(batch, "turn_start", overlap, lambda k: f"{start[k]} overlaps the previous turn, which ends at {end[k - 1]}")
+    _refuse(
+        batch, "turn_start", overlap, lambda k: f"{start[k]} overlaps the previous turn, which ends at {end[k - 1]}"
+    )
     outside = np.flatnonzero(batch.policy_mask & (batch.token_turn < 0))
     if len(outside):
         row = int(outside[0])
@@ -113,10 +127,14 @@ def check_tree(batch: Batch) -> None:
     """Parents exist, come from the same group, form no cycle; inherited turns are those before the fork."""
     parent, n = batch.parent, batch.n_trajectories
     child = parent >= 0
-    _refuse_row("parent", (parent < -1) | (parent >= n), lambda i: f"{parent[i]}; expected -1 or a trajectory 0..{n - 1}")
+    _refuse_row(
+        "parent", (parent < -1) | (parent >= n), lambda i: f"{parent[i]}; expected -1 or a trajectory 0..{n - 1}"
+    )
     safe = np.where(child, parent, np.arange(n))
     _refuse_row(
-        "parent", batch.group[safe] != batch.group, lambda i: f"{parent[i]} is of group {batch.group[parent[i]]}, not {batch.group[i]}"
+        "parent",
+        batch.group[safe] != batch.group,
+        lambda i: f"{parent[i]} is of group {batch.group[parent[i]]}, not {batch.group[i]}",
     )
     turns = np.diff(batch.turn_offsets)
     low, high = batch.fork_turn < 0, batch.fork_turn > np.minimum(turns, turns[safe])
@@ -128,7 +146,9 @@ def check_tree(batch: Batch) -> None:
     _refuse_row("parent", parent[ancestor] >= 0, lambda i: "the parents form a cycle")
     inherited = batch.turn_index < batch.fork_turn[batch.turn_trajectory]
     wrong = inherited == batch.owned
-    _refuse(batch, "owned", wrong, lambda k: f"{batch.owned[k]}; a turn is inherited exactly when it is before fork_turn")
+    _refuse(
+        batch, "owned", wrong, lambda k: f"{batch.owned[k]}; a turn is inherited exactly when it is before fork_turn"
+    )
 
 
 def check_extra(batch: Batch, name: str) -> AnyArray:
@@ -138,7 +158,7 @@ def check_extra(batch: Batch, name: str) -> AnyArray:
     array = as_column(name, batch.extra[name], info.kind, rows, level=info.level, axes=info.axes)
     if info.axes.isdigit() and array.shape[1] != int(info.axes):
         raise CreditError(f"Column {name!r} has shape {array.shape}; expected ({info.level}s, {info.axes}).")
-    check_numbers(name, array, absent=info.absent, upper=info.upper)
+    check_numbers(name, array, absent=info.absent, lower=info.lower, upper=info.upper)
     return array
 
 

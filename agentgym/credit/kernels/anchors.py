@@ -11,7 +11,9 @@ from agentgym.credit.kernels.normalise import Norm, normalise
 from agentgym.credit.segments import FloatArray, IntArray
 
 
-def anchor_advantage(step_return: FloatArray, anchor: IntArray, norm: Norm, weight: FloatArray | None = None) -> FloatArray:
+def anchor_advantage(
+    step_return: FloatArray, anchor: IntArray, norm: Norm, weight: FloatArray | None = None
+) -> FloatArray:
     """``A^S_k = (G_k − mean) / F_norm`` over the turns that share an anchor state; shape (K,).
 
     Several visits of one trajectory all count. A state visited once gives 0 (``norm.singleton``).
@@ -59,6 +61,10 @@ def _first_similar(text: str, clusters: list[tuple[int, SequenceMatcher[str]]], 
     for code, matcher in clusters:
         matcher.set_seq2(text)
         # The cheap upper bounds come first; both are at least the exact ratio.
-        if matcher.real_quick_ratio() >= threshold and matcher.quick_ratio() >= threshold and matcher.ratio() >= threshold:
+        if (
+            matcher.real_quick_ratio() >= threshold
+            and matcher.quick_ratio() >= threshold
+            and matcher.ratio() >= threshold
+        ):
             return code
     return None

@@ -14,7 +14,12 @@ from agentgym.credit.segments import BoolArray, FloatArray, IntArray
 
 
 def turn_baseline(
-    to_go: FloatArray, turn_index: IntArray, turn_group: IntArray, owned: BoolArray, group: IntArray, fork_turn: IntArray
+    to_go: FloatArray,
+    turn_index: IntArray,
+    turn_group: IntArray,
+    owned: BoolArray,
+    group: IntArray,
+    fork_turn: IntArray,
 ) -> FloatArray:
     """Mean return-to-go of the other trajectories of the group at the same turn, finished ones counted as 0.
 

@@ -25,7 +25,12 @@ class Estimate(NamedTuple):
 
 
 def gae(
-    reward: FloatArray, value: FloatArray, offsets: IntArray, gamma: float, lam: float, bootstrap: FloatArray | float = 0.0
+    reward: FloatArray,
+    value: FloatArray,
+    offsets: IntArray,
+    gamma: float,
+    lam: float,
+    bootstrap: FloatArray | float = 0.0,
 ) -> Estimate:
     """GAE over the rows of each segment.
 

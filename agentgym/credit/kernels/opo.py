@@ -27,4 +27,3 @@ def length_weighted_baseline(
     level = np.bincount(group, np.abs(deviation(reward, group)))[group] == 0
     baseline = np.where(level, reward, baseline)
     return np.where(group_count(group)[group] == 1, 0.0, baseline) if singleton == "raw" else baseline
-

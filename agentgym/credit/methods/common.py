@@ -9,7 +9,9 @@ import numpy as np
 from agentgym.credit.batch import Batch
 from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.baselines import turn_baseline
-from agentgym.credit.kernels.normalise import leave_one_out
+from agentgym.credit.kernels.gae import masked_gae
+from agentgym.credit.kernels.normalise import leave_one_out, whiten
+from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray, discounted_to_go
 
 Source = Literal["return", "outcome"]
@@ -49,6 +51,18 @@ def token_returns_against_siblings(batch: Batch, token_reward: FloatArray) -> Fl
     total = np.bincount(batch.token_trajectory, token_reward, batch.n_trajectories)
     baseline = leave_one_out(total, batch.group_index)
     return to_go - np.repeat(baseline, np.diff(batch.token_offsets))
+
+
+def token_reward_credit(
+    batch: Batch, token_reward: FloatArray, estimator: str, gamma: float, lam: float, method: str
+) -> Credit:
+    """Credit of given token rewards: returns-to-go against the siblings' totals, or PPO's token GAE (column ``value``)."""
+    if estimator == "siblings":
+        return Credit.from_tokens(batch, token_returns_against_siblings(batch, token_reward))
+    if estimator == "gae":
+        found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)
+        return Credit.from_tokens(batch, whiten(found.advantage, batch.trained), found.returns)
+    raise CreditError(f"{method}: estimator is {estimator!r}; expected 'siblings' or 'gae'.")
 
 
 def bootstrap(batch: Batch, truncation: str, method: str) -> FloatArray:

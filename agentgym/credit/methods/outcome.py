@@ -126,7 +126,9 @@ class Opo:
         """The credit of the batch."""
         reward = episode_reward(batch, self.reward, "opo")
         length = segment_sum(batch.turn_tokens, batch.turn_offsets) if batch.n_tokens else batch.turn_counts
-        baseline = length_weighted_baseline(reward, np.asarray(length, dtype=np.float64), batch.group_index, self.singleton)
+        baseline = length_weighted_baseline(
+            reward, np.asarray(length, dtype=np.float64), batch.group_index, self.singleton
+        )
         return Credit.from_trajectories(batch, reward - baseline)
 
 

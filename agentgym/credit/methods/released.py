@@ -61,7 +61,9 @@ class SpaReleased:
         elif self.attribution == "progress":
             progress = batch.column("progress")
         else:
-            raise CreditError(f"spa_released: attribution is {self.attribution!r}; expected 'loo_constant' or 'progress'.")
+            raise CreditError(
+                f"spa_released: attribution is {self.attribution!r}; expected 'loo_constant' or 'progress'."
+            )
         grounded = spa_kernels.with_last_grounded(batch.column("executable"), batch.is_last_turn)
         return spa_kernels.progress_reward(progress, grounded, 1.0, self.beta)
 
@@ -245,7 +247,9 @@ class IstarReleased:
         """The credit of the batch."""
         step = step_signal(batch, self.signal, self.beta, "istar_released")
         if np.isnan(step).any():
-            raise CreditError("istar_released: column 'process_reward' has absent rows, for which the release has no rule.")
+            raise CreditError(
+                "istar_released: column 'process_reward' has absent rows, for which the release has no rule."
+            )
         episode = episode_reward(batch, self.reward, "istar_released")[batch.turn_trajectory]
         group, first = batch.turn_group, batch.turn_index == 0
         if self.estimator == "process":
@@ -258,7 +262,9 @@ class IstarReleased:
             parts = [istar.first_row_centred(x, group, first, self.norm) for x in (episode, step)]
         elif self.estimator == "reinforce_pp":
             tokens = batch.turn_tokens.astype(np.float64) if batch.n_tokens else np.ones(batch.n_turns)
-            parts = [istar.whitened_turns(istar.first_row_centred(x, group, first, _RAW), tokens) for x in (episode, step)]
+            parts = [
+                istar.whitened_turns(istar.first_row_centred(x, group, first, _RAW), tokens) for x in (episode, step)
+            ]
         else:
             raise CreditError(f"istar_released: unknown estimator {self.estimator!r}.")
         return Credit.from_turns(batch, parts[0] + self.weight * parts[1])

@@ -48,7 +48,9 @@ class Gae:
         check_fraction("gae", gamma=self.gamma, lam=self.lam)
         end = bootstrap(batch, self.truncation, "gae")
         value = batch.column("value")
-        found = masked_gae(batch.token_rewards, value, batch.policy_mask, batch.token_offsets, self.gamma, self.lam, end)
+        found = masked_gae(
+            batch.token_rewards, value, batch.policy_mask, batch.token_offsets, self.gamma, self.lam, end
+        )
         return _credit(batch, found, self.whiten)
 
 
@@ -97,7 +99,16 @@ class BilevelGae:
         reward, turn_of_token, last, offsets = turns
         mask = batch.policy_mask
         found = bilevel_gae(
-            reward, batch.column("value"), mask, turn_of_token, last, offsets, self.gamma, self.lam, self.turn_gamma, end
+            reward,
+            batch.column("value"),
+            mask,
+            turn_of_token,
+            last,
+            offsets,
+            self.gamma,
+            self.lam,
+            self.turn_gamma,
+            end,
         )
         return _credit(batch, found, self.whiten)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,14 @@ from agentgym.credit.kernels.anchors import anchor_advantage, similarity_codes
 from agentgym.credit.kernels.baselines import anchored_baseline
 from agentgym.credit.kernels.gae import gae
 from agentgym.credit.kernels.normalise import CENTRE, Norm, normalise, whiten
-from agentgym.credit.methods.common import Source, against_siblings, bootstrap, check_fraction, episode_reward, turn_returns
+from agentgym.credit.methods.common import (
+    Source,
+    against_siblings,
+    bootstrap,
+    check_fraction,
+    episode_reward,
+    turn_returns,
+)
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray, IntArray, factorise_ints
