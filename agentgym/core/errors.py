@@ -53,7 +53,7 @@ class Boundary(StrEnum):
     STORAGE = "storage"
 
 
-class Fault(AgentGymError, RuntimeError):
+class Fault(AgentGymError, RuntimeError):  # noqa: N818 - the field's word; it is data on an episode as much as an error
     """Something outside the agent failed during an episode. Recorded as data; the run goes on.
 
     Args:

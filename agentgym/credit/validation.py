@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from agentgym.credit.columns import Column, Kind, column_info
 from agentgym.credit.errors import CreditError
@@ -77,7 +78,7 @@ def check_offsets(name: str, offsets: IntArray, segments: int, rows: int, level:
 
 def check_numbers(
     name: str,
-    array: AnyArray,
+    array: npt.NDArray[Any],
     *,
     absent: bool,
     lower: float | None = None,
@@ -89,8 +90,9 @@ def check_numbers(
         return
     missing = np.isnan(array)
     if not absent and missing.any():
-        row = int(np.argwhere(missing)[0][0])
-        raise CreditError(f"Column {name!r}, row {row}: NaN.{hint or ' Every row needs a number.'}")
+        raise CreditError(
+            f"Column {name!r}, row {np.argwhere(missing)[0][0]}: NaN.{hint or ' Every row needs a number.'}"
+        )
     too_big = ~missing & ~(np.abs(array) <= MAGNITUDE)
     if too_big.any():
         row = tuple(np.argwhere(too_big)[0])

@@ -29,7 +29,7 @@ def mt_grpo_advantage(
     own: IntArray,
     weight: float,
 ) -> FloatArray:
-    """``A_O + λ A_T`` before the first tool result, ``A_O`` after it, ``no_result`` in episodes without one; shape (K,).
+    """``A_O + λ A_T`` before the first tool result, ``A_O`` after, ``no_result`` in episodes without one; shape (K,).
 
     Args:
         turn: A_T, shape (N,).

@@ -11,7 +11,7 @@ from agentgym.credit.segments import BoolArray, FloatArray, IntArray
 def node_of_turn(
     owned: BoolArray, parent: IntArray, turn_offsets: IntArray, trajectory: IntArray, index: IntArray
 ) -> IntArray:
-    """Row of the turn that was really played: itself if owned, else the ancestor's turn of the same index; shape (K,)."""
+    """Row of the turn that was really played: itself if owned, else the ancestor's of the same index; shape (K,)."""
     node = np.arange(len(owned))
     while len(inherited := np.flatnonzero(~owned[node])):
         at = node[inherited]
@@ -20,7 +20,7 @@ def node_of_turn(
 
 
 def step_reward(outcome: FloatArray, distance: IntArray, node: IntArray, own: IntArray, gamma: float) -> FloatArray:
-    """``R(s) = mean over the trajectories through s of γ^{turns after s} · outcome``; shape (K,), equal on shared turns.
+    """``R(s) = mean over trajectories through s of γ^{turns after s} · outcome``; shape (K,), equal on shared turns.
 
     Args:
         outcome: Shape (N,).

@@ -33,7 +33,8 @@ def test_weights(final: FloatArray, group: IntArray) -> FloatArray:
     rate = np.divide(passed, run, out=np.zeros_like(run), where=run > 0)
     weight = np.where(passed > 0, 1.0 - rate, 0.0)
     total = weight.sum(axis=1, keepdims=True)
-    return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+    share: FloatArray = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+    return share
 
 
 def newly_passed_reward(state: FloatArray, weight: FloatArray, turn_group: IntArray, is_first: BoolArray) -> FloatArray:
@@ -50,4 +51,5 @@ def newly_passed_reward(state: FloatArray, weight: FloatArray, turn_group: IntAr
     """
     score = (np.nan_to_num(state, nan=0.0) * weight[turn_group]).sum(axis=1)
     before = np.where(is_first, 0.0, np.append(0.0, score[:-1]))
-    return score - before
+    gained: FloatArray = score - before
+    return gained

@@ -33,7 +33,7 @@ from agentgym.credit.segments import FloatArray, factorise_ints
 )
 @dataclass(frozen=True)
 class Pure:
-    """``r*_k = w_k p_k``, ``w = softmax(−p / T)`` over steps; ``A_k = Σ_{j≥k} (r*_j − b l_j) + v (R_i − mean of others)``.
+    """``A_k = Σ_{j≥k} (r*_j − b l_j) + v (R_i − mean of others)``, ``r*_k = w_k p_k``, ``w = softmax(−p / T)``.
 
     b is the other episodes' mean ``r*`` a token and l_j the step's tokens (``baseline="token"``), or their mean a step.
     ``min`` takes ``min_{j≥k} p_j`` minus the others' mean of it, ``sum`` the plain scores. Scores p lie in [−1, 1];
@@ -264,7 +264,7 @@ class MtGrpo:
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
         score = np.nan_to_num(batch.column("process_reward"), nan=0.0)
-        turn = np.bincount(batch.turn_trajectory, weights=score, minlength=batch.n_trajectories)
+        turn = np.bincount(batch.turn_trajectory, weights=score, minlength=batch.n_trajectories).astype(np.float64)
         reward = episode_reward(batch, self.reward, "mt_grpo")
         a_turn, a_outcome = (normalise(x, batch.group_index, self.norm) for x in (turn, reward))
         if self.no_result == "combined":

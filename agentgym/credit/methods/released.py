@@ -90,7 +90,7 @@ class SpaReleased:
 )
 @dataclass(frozen=True)
 class IgpoReleased:
-    """As `igpo`, with ``log_prob`` gains apart from outcomes, ``std = sqrt(var0 + 1e-8) + 1e-6``, and three rules of its own.
+    """As `igpo`, with ``log_prob`` gains apart from outcomes, ``std = sqrt(var0 + 1e-8) + 1e-6``, and rules of its own.
 
     (1) A gain of exactly 0 is written as 1e-10. (2) The outcome stands at token ``Σ mask − 1``, wrong where environment
     tokens lie inside. (3) A turn whose *standardised* reward is exactly 0 merges into the next. Curriculum weights act
@@ -147,10 +147,10 @@ class IgpoReleased:
 )
 @dataclass(frozen=True)
 class Igpo2025:
-    """``first_position``: ``A_t = (G_t − mean_g G_0) / std_g G_0`` with a discount a *token*; ``position``: ``A_t = G_t − mean_g G_t``.
+    """``A_t = (G_t − mean_g G_0) / std_g G_0`` (``first_position``) or ``A_t = G_t − mean_g G_t`` (``position``).
 
-    ``position`` takes the group's mean at the same token index, ended siblings counted as 0. Reads ``token_reward``
-    or turn rewards.
+    The first discounts a *token*. The second takes the group's mean at the same token index, ended siblings counted as
+    0, and doesn't discount. Both read ``token_reward`` or turn rewards. Group of one: relative to its own first return.
 
     Args:
         baseline: Which of the two.

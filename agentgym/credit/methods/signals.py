@@ -36,9 +36,9 @@ from agentgym.credit.segments import FloatArray
 )
 @dataclass(frozen=True)
 class Spa:
-    """``r_k = α ĉ_k + β g_k``; ``ĉ`` is trained so that ``Σ_k ĉ_k`` regresses on the outcome, g_k = the action was executable.
+    """``r_k = α ĉ_k + β g_k``; ``Σ_k ĉ_k`` was trained to regress on the outcome, g_k = the action was executable.
 
-    The paper hands r_k to PPO at the last token of the turn (``spa_ppo``: token GAE with the column ``value``, whitened);
+    The paper hands r_k to PPO at the turn's last token (``spa_ppo``: token GAE with the column ``value``, whitened);
     without a critic the turn's return-to-go is compared with the other trajectories', as in `turn_rloo`. ĉ may be
     negative; an episode of one turn gets all. Ungated: the signal is the paper's, also where every episode failed
     (watch ``shaping_only_groups``).

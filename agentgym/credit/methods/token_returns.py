@@ -88,7 +88,7 @@ class ReinforcePlusPlusBaseline:
 )
 @dataclass(frozen=True)
 class Remax:
-    """``A_t = Σ_{s≥t} r_s − R(greedy)`` over policy tokens; with reward at the end alone, the paper's ``R − R(greedy)``.
+    """``A_t = Σ_{s≥t} r_s − R(greedy)`` over policy tokens; the paper's ``R − R(greedy)`` if reward comes at the end.
 
     Group of one: works. Exactly 0 on masked tokens (verl leaves the return there).
     """
@@ -112,9 +112,9 @@ class Remax:
 class Prime:
     """``A_t = whiten(Σ_{s≥t} c_p x'_s + c_o o'_s)``; x' and o' are leave-one-out streams.
 
-    ``x_t = β (log π_φ − log π_ref)`` a token, ``x'_t = n/(n−1) x_t − 1/(n−1) Σ_j mean_j x``; ``o'`` is the outcome minus
-    the others' mean, at the last policy token. Group of one: 0 before whitening (the release divides by 0). Only the
-    ratio of the weights matters. Exactly 0 on masked tokens (the release leaves whitened zeros).
+    ``x_t = β (log π_φ − log π_ref)`` a token, ``x'_t = n/(n−1) x_t − 1/(n−1) Σ_j mean_j x``; ``o'`` is the outcome
+    minus the others' mean, at the last policy token. Group of one: 0 before whitening (the release divides by 0). Only
+    the ratio of the weights matters. Exactly 0 on masked tokens (the release leaves whitened zeros).
 
     Args:
         process_weight: c_p.

@@ -73,7 +73,7 @@ class PorTool:
 )
 @dataclass(frozen=True)
 class Tempo:
-    """``A_t = (R_i − mean_g R + V(s_{t+1}) − V(s_t)) / (std_g R + eps)``; V(prefix) = mean reward of the responses that begin with it.
+    """``A_t = (R_i − mean_g R + V(s_{t+1}) − V(s_t)) / (std_g R + eps)``, V(prefix) = mean R of the responses with it.
 
     The difference is 0 except at tokens where responses that share at least one policy token part; so without shared
     prefixes it is GRPO. Group of one: 0. The place of the division is from memory of the paper; no code was found.
@@ -106,7 +106,7 @@ class Tempo:
 )
 @dataclass(frozen=True)
 class TempoTurns:
-    """``A_k = (R_i − mean_g R + V(s_{k+1}) − V(s_k)) / (std_g R + eps)``; V(state) = mean reward of the trajectories that visit it.
+    """``A_k = (R_i − mean_g R + V(s_{k+1}) − V(s_k)) / (std_g R + eps)``, V(state) = mean R of its visitors.
 
     After the last turn V is the trajectory's own reward. First turns have no difference: the state there is the task,
     whose value the group-relative term already subtracts. Unique states: GRPO. Group of one: 0.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,9 +36,7 @@ class Arena:
     rounds: int = 0
     norm: Norm = Norm()  # noqa: RUF009 - frozen
 
-    def __call__(
-        self, batch: Batch, model: Callable[[int, int], tuple[float, float]] | Any = None
-    ) -> Mapping[str, AnyArray]:
+    def __call__(self, batch: Batch, model: Any = None) -> Mapping[str, AnyArray]:
         """The column ``arena_reward``.
 
         Args:
@@ -47,13 +45,14 @@ class Arena:
         """
         if not callable(model):
             raise CreditError("arena: the judge is missing; give model=judge with judge(row, row) -> (points, points).")
+        judge: arena.Judge = model
         reward = np.zeros(batch.n_trajectories)
         for group in range(batch.n_groups):
             rows = np.flatnonzero(batch.group_index == group)
-            reward[rows] = arena.rank_reward(self._ranking(model, rows.tolist()))
+            reward[rows] = arena.rank_reward(self._ranking(judge, rows.tolist()))
         return {"arena_reward": normalise(reward, batch.group_index, self.norm)}
 
-    def _ranking(self, judge: Callable[[int, int], tuple[float, float]], rows: list[int]) -> list[int]:
+    def _ranking(self, judge: arena.Judge, rows: list[int]) -> list[int]:
         def match(first: int, second: int) -> tuple[float, float]:
             return judge(rows[first], rows[second])
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from agentgym.credit import Batch, Norm, make
-from agentgym.credit.kernels import gae as gae_kernels
 from agentgym.credit.kernels import igpo_released, spa
 from agentgym.credit.kernels.anchors import anchor_advantage, similarity_codes
 from agentgym.credit.kernels.igpo import accumulate
@@ -25,6 +24,7 @@ from agentgym.credit.methods.signals import step_signal
 from agentgym.credit.methods.token_returns import Prime
 from agentgym.credit.methods.turns import anchor_codes
 from agentgym.credit.scorers import Arena
+from agentgym.credit.segments import discounted_to_go
 from agentgym.testing.goldens.compare import Masked
 from agentgym.testing.goldens.layout import Rows, dense_batch, groups_of, rows_batch
 
@@ -125,7 +125,7 @@ def _gigpo_similarity(inputs: Inputs) -> Outputs:
 
 def igpo(inputs: Inputs) -> Outputs:
     """The February 2026 release on token rewards."""
-    scale = "group" if inputs["norm_adv_by_std_in_grpo"] else "none"
+    scale: Any = "group" if inputs["norm_adv_by_std_in_grpo"] else "none"
     return _dense_outcome(
         inputs,
         "igpo_released",
@@ -144,7 +144,7 @@ def igpo_2025(inputs: Inputs) -> Outputs:
     gamma = inputs.get("gamma")
     method = make("igpo_2025", baseline="position") if gamma is None else make("igpo_2025", gamma=gamma)
     mask = np.asarray(inputs["response_mask"]) > 0
-    to_go = gae_kernels.discounted_to_go(batch.token_rewards, batch.token_offsets, 1.0 if gamma is None else gamma)
+    to_go = discounted_to_go(batch.token_rewards, batch.token_offsets, 1.0 if gamma is None else gamma)
     returns = Masked(batch.dense(np.where(batch.policy_mask, to_go, 0.0)), mask)
     return {"advantages": Masked(batch.dense(method(batch).token), mask), "returns": returns}
 
