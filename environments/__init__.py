@@ -4,3 +4,8 @@ if __name__ != "agentgym.environments":
     raise ImportError(
         f"Import this package as 'agentgym.environments', not as '{__name__}': the folder is part of agentgym."
     )
+
+from agentgym.core.registration import register
+
+register("agentgym/WebShop-v0", "agentgym.environments.shopping.webshop.game:WebShopGame")
+register("agentgym/Shopping-v0", "agentgym.environments.shopping.shop.game:ShoppingGame")

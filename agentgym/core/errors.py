@@ -53,7 +53,7 @@ class Boundary(StrEnum):
     STORAGE = "storage"
 
 
-class Fault(AgentGymError, RuntimeError):  # noqa: N818 - the field's word; it is data on an episode as much as an error
+class Fault(AgentGymError, RuntimeError):
     """Something outside the agent failed during an episode. Recorded as data; the run goes on.
 
     Args:
@@ -74,6 +74,14 @@ class Fault(AgentGymError, RuntimeError):  # noqa: N818 - the field's word; it i
 
 def _rebuild_fault(cls: type[Fault], boundary: str, message: str, retryable: bool) -> Fault:
     return cls(boundary, message, retryable=retryable)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a ``name`` that isn't among the ``known`` ones of its kind ("environment", "split")."""
+    known = list(known)
+    return UnknownNameError(
+        f"Unknown {kind} {name!r}.{did_you_mean(name, known)} Known: {', '.join(map(str, known)) or 'none'}."
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str], n: int = 3) -> str:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
-from agentgym.core.errors import ConfigError, MissingExtraError, UnknownNameError, did_you_mean
+from agentgym.core.errors import ConfigError, MissingExtraError, did_you_mean, unknown_name
 
 T = TypeVar("T")
 
@@ -86,9 +86,7 @@ class Registry(Generic[T]):
         try:
             target = self._targets[name]
         except KeyError:
-            raise UnknownNameError(
-                f"Unknown {self.kind} {name!r}.{did_you_mean(name, self._targets)} Known: {', '.join(sorted(self._targets)) or 'none'}."
-            ) from None
+            raise unknown_name(self.kind, name, sorted(self._targets)) from None
         if isinstance(target, str):
             return cast(T, load(target))
         return target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NotRequired, SupportsIndex, TypedDict, overload
 
@@ -64,7 +64,7 @@ class TextSpace(gymnasium.Space[str]):
         """Whether ``x`` is a string that is short enough."""
         return isinstance(x, str) and len(x) <= self.max_length
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[str]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
         """Strings are JSON already."""
         return list(sample_n)
 
@@ -104,7 +104,8 @@ class SharedTexts(Sequence[str]):
             return tuple(self)[index]
         row = self._bytes[index]
         length = int(row[:_HEADER_BYTES].view(np.int64)[0])
-        return row[_HEADER_BYTES : _HEADER_BYTES + length].tobytes().decode("utf-8", "surrogatepass")
+        data: bytes = row[_HEADER_BYTES : _HEADER_BYTES + length].tobytes()
+        return data.decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
         return (self[i] for i in range(len(self)))
@@ -134,7 +135,7 @@ def _create_shared_text(space: TextSpace, n: int = 1, ctx: ModuleType = multipro
 
 
 @read_from_shared_memory.register(TextSpace)
-def _read_shared_text(space: TextSpace, shared_memory: Any, n: int = 1) -> SharedTexts:
+def _read_shared_text(space: TextSpace, shared_memory: Any, n: int = 1) -> Any:
     return SharedTexts(shared_memory, n, _slot_bytes(space))
 
 
@@ -155,5 +156,5 @@ def _create_empty_texts(space: TextSpace, n: int = 1, fn: Any = np.zeros) -> tup
 
 
 @batch_differing_spaces.register(TextSpace)
-def _batch_differing_texts(spaces: Sequence[TextSpace]) -> gymnasium.spaces.Tuple:
+def _batch_differing_texts(spaces: Sequence[TextSpace]) -> gymnasium.spaces.Tuple[Any]:  # type: ignore[misc]
     return gymnasium.spaces.Tuple([TextSpace(space.max_length) for space in spaces])

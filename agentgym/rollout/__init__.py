@@ -1,1 +1,1 @@
-"""."""
+"""Drives environments with a policy, and stores what happened."""
