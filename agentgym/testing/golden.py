@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agentgym.testing.goldens.compare import Masked, disagreement
+from agentgym.testing.goldens.compare import TOLERANCE, Masked, disagreement
 
 Adapter = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -37,9 +37,6 @@ NOT_REPRODUCED = {
     "istar_dpo_loss:gradient_reaches_parameters_in_update_rm_eto": "a release whose reward model gets no gradient",
 }
 """Cases that only show an upstream bug for which there is deliberately no preset."""
-
-TOLERANCE = 2e-5
-"""Absolute and relative: the references computed in float32."""
 
 
 class Result(NamedTuple):
@@ -72,7 +69,11 @@ class Tables:
 
     def why_missing(self) -> str:
         """One remark for cases whose table isn't there."""
-        return "torch isn't installed" if "torch" in " ".join(self.missing.values()) else "its functions aren't in this build"
+        return (
+            "torch isn't installed"
+            if "torch" in " ".join(self.missing.values())
+            else "its functions aren't in this build"
+        )
 
     def find(self, file: str, case: str | None) -> Adapter | None:
         """The adapter for the case, by its name or the longest matching ``file:prefix*``; else for the whole file."""
@@ -105,18 +106,22 @@ def run_case(tables: Tables, file: str, number: int, case: Mapping[str, Any]) ->
         return Result(name, "MISS", None, f"{type(error).__name__}: {error}")
     if "error" in expected:
         bad = not _finite(found)
-        return Result(name, "MISS" if bad else "ok", None if bad else 0.0, f"defined here; the reference fails ({expected['error']})")
+        return Result(
+            name,
+            "MISS" if bad else "ok",
+            None if bad else 0.0,
+            f"defined here; the reference fails ({expected['error']})",
+        )
     return _judge(name, expected, found)
 
 
 def _judge(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Result:
     """Compares every output that the case has; an output that the adapter doesn't return is a miss."""
     worst, remark = 0.0, str(found.get("_remark", ""))
-    tolerance = float(found.get("_tolerance", TOLERANCE))
     for key, want in expected.items():
         if key not in found:
             return Result(name, "MISS", None, f"output {key!r} isn't computed")
-        error, problem = disagreement(want, found[key], tolerance)
+        error, problem = disagreement(want, found[key], TOLERANCE)
         if problem:
             return Result(name, "MISS", error, f"{key}: {problem}")
         worst = max(worst, error)

@@ -61,7 +61,9 @@ class SpaReleased:
         elif self.attribution == "progress":
             progress = batch.column("progress")
         else:
-            raise CreditError(f"spa_released: attribution is {self.attribution!r}; expected 'loo_constant' or 'progress'.")
+            raise CreditError(
+                f"spa_released: attribution is {self.attribution!r}; expected 'loo_constant' or 'progress'."
+            )
         grounded = spa_kernels.with_last_grounded(batch.column("executable"), batch.is_last_turn)
         return spa_kernels.progress_reward(progress, grounded, 1.0, self.beta)
 
@@ -88,7 +90,7 @@ class SpaReleased:
 )
 @dataclass(frozen=True)
 class IgpoReleased:
-    """As `igpo`, with ``log_prob`` gains apart from outcomes, ``std = sqrt(var0 + 1e-8) + 1e-6``, and three rules of its own.
+    """As `igpo`, with ``log_prob`` gains apart from outcomes, ``std = sqrt(var0 + 1e-8) + 1e-6``, and rules of its own.
 
     (1) A gain of exactly 0 is written as 1e-10. (2) The outcome stands at token ``Σ mask − 1``, wrong where environment
     tokens lie inside. (3) A turn whose *standardised* reward is exactly 0 merges into the next. Curriculum weights act
@@ -145,10 +147,10 @@ class IgpoReleased:
 )
 @dataclass(frozen=True)
 class Igpo2025:
-    """``first_position``: ``A_t = (G_t − mean_g G_0) / std_g G_0`` with a discount a *token*; ``position``: ``A_t = G_t − mean_g G_t``.
+    """``A_t = (G_t − mean_g G_0) / std_g G_0`` (``first_position``) or ``A_t = G_t − mean_g G_t`` (``position``).
 
-    ``position`` takes the group's mean at the same token index, ended siblings counted as 0. Reads ``token_reward``
-    or turn rewards.
+    The first discounts a *token*. The second takes the group's mean at the same token index, ended siblings counted as
+    0, and doesn't discount. Both read ``token_reward`` or turn rewards. Group of one: relative to its own first return.
 
     Args:
         baseline: Which of the two.
@@ -245,7 +247,9 @@ class IstarReleased:
         """The credit of the batch."""
         step = step_signal(batch, self.signal, self.beta, "istar_released")
         if np.isnan(step).any():
-            raise CreditError("istar_released: column 'process_reward' has absent rows, for which the release has no rule.")
+            raise CreditError(
+                "istar_released: column 'process_reward' has absent rows, for which the release has no rule."
+            )
         episode = episode_reward(batch, self.reward, "istar_released")[batch.turn_trajectory]
         group, first = batch.turn_group, batch.turn_index == 0
         if self.estimator == "process":
@@ -258,7 +262,9 @@ class IstarReleased:
             parts = [istar.first_row_centred(x, group, first, self.norm) for x in (episode, step)]
         elif self.estimator == "reinforce_pp":
             tokens = batch.turn_tokens.astype(np.float64) if batch.n_tokens else np.ones(batch.n_turns)
-            parts = [istar.whitened_turns(istar.first_row_centred(x, group, first, _RAW), tokens) for x in (episode, step)]
+            parts = [
+                istar.whitened_turns(istar.first_row_centred(x, group, first, _RAW), tokens) for x in (episode, step)
+            ]
         else:
             raise CreditError(f"istar_released: unknown estimator {self.estimator!r}.")
         return Credit.from_turns(batch, parts[0] + self.weight * parts[1])

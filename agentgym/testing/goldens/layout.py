@@ -56,7 +56,9 @@ def rows_batch(inputs: Mapping[str, Any], turn_reward: Any, columns: Mapping[str
     mask = np.asarray(inputs["response_mask"])[order] > 0
     width = mask.shape[1]
     totals = np.asarray(inputs["token_level_rewards"], dtype=np.float64)[order].sum(axis=1)
-    flat = {name: np.asarray(value, dtype=object if name == "anchor" else None)[order] for name, value in columns.items()}
+    flat = {
+        name: np.asarray(value, dtype=object if name == "anchor" else None)[order] for name, value in columns.items()
+    }
     batch = Batch.build(
         [uid for uid, _ in first],
         np.split(np.asarray(turn_reward, dtype=np.float64)[order], cuts),

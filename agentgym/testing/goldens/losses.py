@@ -20,7 +20,7 @@ def _tensor(values: Any) -> torch.Tensor:
 def _outputs(loss: torch.Tensor, logprob: torch.Tensor, **more: Any) -> Outputs:
     loss.backward()  # type: ignore[no-untyped-call]
     grad = logprob.grad if logprob.grad is not None else torch.zeros_like(logprob)
-    return {"loss": float(loss), "grad_log_prob": grad.numpy(), **more}
+    return {"loss": float(loss.detach()), "grad_log_prob": grad.numpy(), **more}
 
 
 def policy_losses(inputs: Inputs) -> Outputs:
@@ -54,7 +54,9 @@ def trl_losses(inputs: Inputs) -> Outputs:
     if name.endswith("sequence"):
         found = losses.gspo_loss(logprob, old, advantage, mask, **clip)
     elif name.startswith("cispo"):
-        found = losses.cispo_loss(logprob, old, advantage, clip_low=None, clip_high=inputs["epsilon_high"], bound="absolute")
+        found = losses.cispo_loss(
+            logprob, old, advantage, clip_low=None, clip_high=inputs["epsilon_high"], bound="absolute"
+        )
     else:
         found = losses.ppo_loss(logprob, old, advantage, **clip, dual_clip=None)
     if name.startswith("grpo"):
