@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from agentgym.core.seeding import derive_seed
-from agentgym.environments.shopping.catalog.vocabulary import BRANDS, Family, families
+from agentgym.environments.shopping.catalog.vocabulary import BRANDS, families
 
 MAX_NEAR_MISSES = 6
 _SPLIT_SHARES = {"train": range(8), "validation": range(8, 9), "test": range(9, 10)}
