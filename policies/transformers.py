@@ -67,7 +67,7 @@ class TransformersPolicy(BatchPolicy):
         self.renderer = self._renderer = HFRenderer(tokenizer, template_kwargs)
         self.max_batch = max_batch
         self.device: torch.device = next(model.parameters()).device
-        self.context = int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+        self.context: int = int(getattr(model.config, "max_position_embeddings", None) or 2**31)
         self.threaded = sum(parameter.numel() for parameter in model.parameters()) > _THREAD_ABOVE
         self._ends = self._renderer.final_ids | _generation_ends(model)
         self._decoder = _decoder(model, max(cache_rows, max_batch))

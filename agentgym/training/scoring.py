@@ -71,7 +71,7 @@ def scorers_for(config: TrainConfig, model: Any) -> dict[str, LearnedScorer]:
     info, _ = find(config.credit.method)
     scorers: dict[str, LearnedScorer] = {}
     for name in info.needs:
-        if name in FROM_ROLLOUTS:
+        if name in FROM_ROLLOUTS or name not in COLUMNS:  # the latter are fixed columns of every batch
             continue
         if name not in MAKERS:
             raise ConfigError(
