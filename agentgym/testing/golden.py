@@ -25,6 +25,8 @@ Adapter = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 TABLES = (
     "agentgym.testing.goldens.credit",
     "agentgym.testing.goldens.losses",
+    "agentgym.testing.goldens.schemes",
+    "agentgym.testing.goldens.learned",
     "agentgym.rules.goldens",
     "agentgym.training.goldens",
 )
@@ -32,6 +34,9 @@ TABLES = (
 
 NEEDS_TRAIN = {"policy_losses", "trl_losses", "kl_estimators", "spa_progress", "istar_dpo_loss", "implicit_prm_losses"}
 """Files whose functions are written in torch."""
+
+NEEDS_TRAIN_CASES = {"paper_formulas:istar_paper_dpo_sum_of_steps"}
+"""Single cases of the same kind."""
 
 NOT_REPRODUCED = {
     "istar_dpo_loss:gradient_reaches_parameters_in_update_rm_eto": "a release whose reward model gets no gradient",
@@ -92,7 +97,7 @@ def run_case(tables: Tables, file: str, number: int, case: Mapping[str, Any]) ->
         return Result(name, "preset pending", remark=NOT_REPRODUCED[name])
     adapter = tables.find(file, label)
     if adapter is None:
-        if file in NEEDS_TRAIN:
+        if file in NEEDS_TRAIN or name in NEEDS_TRAIN_CASES:
             return Result(name, "needs [train]", remark=tables.why_missing())
         return Result(name, "not covered")
     expected = case["outputs"]

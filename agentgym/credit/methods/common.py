@@ -41,7 +41,7 @@ def turn_returns(batch: Batch, turn_reward: FloatArray, gamma: float) -> FloatAr
 
 def against_siblings(batch: Batch, to_go: FloatArray) -> FloatArray:
     """float64[K]: returns-to-go minus the leave-one-out turn baseline."""
-    baseline = turn_baseline(to_go, batch.turn_index, batch.turn_group, batch.owned, batch.group_index, batch.fork_turn)
+    baseline = turn_baseline(to_go, batch.turn_index, batch.turn_group, batch.owned, batch.group_index, batch.inherited_turns)
     return to_go - baseline
 
 

@@ -164,8 +164,6 @@ class Igpo2025:
         """The credit of the batch."""
         check_fraction("igpo_2025", gamma=self.gamma)
         reward, mask, offsets, group = batch.token_rewards, batch.policy_mask, batch.token_offsets, batch.group_index
-        if not batch.n_tokens:
-            raise CreditError("igpo_2025 works on tokens, and the batch has none.")
         if self.baseline == "first_position":
             return Credit.from_tokens(batch, ig.early_first_position(reward, mask, offsets, group, self.gamma))
         if self.baseline == "position":
