@@ -52,8 +52,8 @@ class Credit:
         bare = np.flatnonzero(np.diff(batch.token_offsets) == 0)
         if len(bare):
             raise CreditError(
-                f"Column 'token_offsets', row {bare[0]}: trajectory {bare[0]} has no tokens, and this method gives credit "
-                "to tokens. Use a method for turns, or a policy that returns its tokens."
+                f"Column 'token_offsets', row {bare[0]}: trajectory {bare[0]} has no tokens, and this method gives "
+                "credit to tokens. Use a method for turns, or a policy that returns its tokens."
             )
         token = np.where(batch.trained, token, 0.0)
         turn = np.where(batch.owned, batch.per_turn(token) / np.maximum(batch.turn_tokens, 1), 0.0)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.kernels.verpo import carried_forward, newly_passed_reward, difficulty_weights
+from agentgym.credit.kernels.verpo import carried_forward, difficulty_weights, newly_passed_reward
+from agentgym.credit.parameters import Parameters
 from agentgym.credit.segments import AnyArray
 
 
 @dataclass(frozen=True)
-class Verpo:
+class Verpo(Parameters):
     """Writes ``test_reward``: tests newly passed in the turn, weighted by how few of the group pass them.
 
     ``batch.with_turn_rewards(test_reward + batch.turn_reward)`` adds it to the outcome; any turn method then assigns
