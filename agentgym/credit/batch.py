@@ -47,7 +47,8 @@ class Batch:
         fork_turn: int64[N]. Number of leading turns that a fork inherited; 0 without a parent.
         turn_offsets: int64[N + 1]. Turns of trajectory i are rows ``turn_offsets[i]:turn_offsets[i + 1]``.
         turn_reward: float64[K]. Attributed reward of the turn under the run's scheme.
-        owned: bool[K]. False for turns inherited from the parent: they are trained once, there.
+        owned: bool[K]. False for turns inherited from the parent: they are trained once, there. (A fork whose parent
+            isn't in the batch has parent -1 and keeps its inherited turns; nobody trains them.)
         turn_start: int64[K]. First token that the policy wrote in the turn, in flat coordinates.
         turn_end: int64[K]. One past the last. Equal to the start only if the trajectory has no tokens at all.
         token_offsets: int64[N + 1]. Tokens of trajectory i are rows ``token_offsets[i]:token_offsets[i + 1]``.
@@ -215,6 +216,11 @@ class Batch:
     def turn_counts(self) -> IntArray:
         """int64[N]: number of turns."""
         return np.diff(self.turn_offsets)
+
+    @cached_property
+    def inherited_turns(self) -> IntArray:
+        """int64[N]: number of turns that the trajectory doesn't own; they are its first ones."""
+        return self.turn_counts - segment_sum(self.owned, self.turn_offsets).astype(np.int64)
 
     @cached_property
     def is_last_turn(self) -> BoolArray:

@@ -19,7 +19,7 @@ def turn_baseline(
     turn_group: IntArray,
     owned: BoolArray,
     group: IntArray,
-    fork_turn: IntArray,
+    inherited: IntArray,
 ) -> FloatArray:
     """Mean return-to-go of the other trajectories of the group at the same turn, finished ones counted as 0.
 
@@ -33,7 +33,7 @@ def turn_baseline(
         turn_group: Group index of each turn, shape (K,).
         owned: False for inherited turns, shape (K,).
         group: Group index of each trajectory, shape (N,).
-        fork_turn: Number of inherited turns of each trajectory, shape (N,).
+        inherited: Number of inherited turns of each trajectory, shape (N,).
 
     Returns:
         Shape (K,).
@@ -43,7 +43,7 @@ def turn_baseline(
     span = int(turn_index.max()) + 1
     groups = int(group.max()) + 1
     total = np.bincount(turn_group * span + turn_index, weights=np.where(owned, to_go, 0.0), minlength=groups * span)
-    begins = np.bincount(group * span + np.minimum(fork_turn, span - 1), minlength=groups * span)
+    begins = np.bincount(group * span + np.minimum(inherited, span - 1), minlength=groups * span)
     members = np.cumsum(begins.reshape(groups, span), axis=1)
     n = members[turn_group, turn_index]
     others = total[turn_group * span + turn_index] - to_go
