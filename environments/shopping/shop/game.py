@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -77,7 +77,7 @@ class ShoppingGame(Game):
     )
     max_turns = 30
     expert = "agentgym.environments.shopping.shop.expert:ShoppingExpert"
-    cheats: ClassVar[dict[str, str]] = {
+    cheats: ClassVar[Mapping[str, str]] = {
         name: f"agentgym.environments.shopping.shop.cheats:{name}"
         for name in ("first_row", "search_spam", "option_spam", "progress_farm", "copy_instruction")
     }
