@@ -177,8 +177,8 @@ class CachedDecoder:
         padding = torch.tensor([width - len(new) for new in news], device=self._device)[:, None]
         positions = positions.masked_fill(torch.arange(width, device=self._device) < padding, -1)
         chunk = max(1, _PREFILL_TOKENS // self._rows)
-        for begin in range(0, width, chunk):
-            logits = self._forward(ids[:, begin : begin + chunk], positions[:, begin : begin + chunk])
+        pieces = zip(torch.split(ids, chunk, dim=1), torch.split(positions, chunk, dim=1), strict=True)
+        *_, logits = (self._forward(*piece) for piece in pieces)
         return order, logits
 
     def step(self, tokens: Sequence[int], alive: Sequence[bool], device_tokens: Tensor) -> Tensor:
