@@ -92,8 +92,8 @@ class Difficulty:
             words; where the catalogue is too small for that, as late as possible.
     """
 
-    constraints: tuple[int, int] = (2, 4)
-    distractors: int = 1
+    constraints: tuple[int, int] = (3, 4)
+    distractors: int = 2
     style: Style = "precise"
     pages: int = 1
 
@@ -161,7 +161,7 @@ def _try(catalogue: StoredCatalogue, split: str, rng: random.Random, difficulty:
     base = catalogue.base(number)
     product = catalogue.product(base.position)
     wishes = rng.randint(*difficulty.constraints)
-    n_options = min(len(product.options), rng.randint(1, wishes - 1))
+    n_options = min(len(product.options), -(-wishes // 2))
     n_attributes = min(wishes - n_options, len(product.attributes))
     others = [attribute for attribute in product.attributes if attribute != base.attribute]
     attributes = (base.attribute, *rng.sample(others, n_attributes - 1))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from agentgym.core.seeding import derive_seed
-from agentgym.environments.shopping.catalog.vocabulary import BRANDS, Family, families
+from agentgym.environments.shopping.catalog.vocabulary import BRANDS, families
 
 MAX_NEAR_MISSES = 6
 _SPLIT_SHARES = {"train": range(8), "validation": range(8, 9), "test": range(9, 10)}
@@ -102,8 +102,8 @@ def _base(rng: random.Random) -> _Traits:
 
 
 def _some(rng: random.Random, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Two to six of the values, in their usual order."""
-    kept = set(rng.sample(range(len(values)), rng.randint(2, min(6, len(values)))))
+    """Three to six of the values, in their usual order."""
+    kept = set(rng.sample(range(len(values)), rng.randint(3, min(6, len(values)))))
     return tuple(value for number, value in enumerate(values) if number in kept)
 
 

@@ -20,6 +20,9 @@ from agentgym.environments.shopping.product import Product
 from agentgym.environments.shopping.shop import pages, rewards
 from agentgym.environments.shopping.shop.tasks import ShoppingTasks
 
+MAX_QUERY = 1000
+"""Characters of a search."""
+
 _SHOWN_QUERY = 80
 _SHOWN_TARGET = 40
 
@@ -86,8 +89,8 @@ class ShoppingGame(Game):
         self,
         products: int = 1000,
         catalog_seed: int = 0,
-        constraints: int | Sequence[int] = (2, 4),
-        distractors: int = 1,
+        constraints: int | Sequence[int] = (3, 4),
+        distractors: int = 2,
         instructions: Style = "precise",
         pages: int = 1,
     ) -> None:
@@ -215,6 +218,8 @@ class ShoppingGame(Game):
             return f"You can search only on the search page. Write click[{pages.BACK}] first."
         if not words:
             return "The search needs words, as in search[red mug]."
+        if len(words) > MAX_QUERY:
+            return f"A search has at most {MAX_QUERY} characters; this one has {len(words)}."
         s = self.state
         s.results = list(self.catalogue.search(words, RESULTS_KEPT))
         s.place, s.query, s.page = Place.RESULTS, words, 1

@@ -139,7 +139,9 @@ class WebShopGame(Game):
         if data_dir is not None:
             self._tasks = OfficialTasks(Path(data_dir), num_products, human_goals, seed, ranker or "reference")
         elif isinstance(ranker, str):
-            raise ConfigError("A ranker's name needs official files (data_dir); give a function (query, k) -> positions.")
+            raise ConfigError(
+                "A ranker's name needs official files (data_dir); give a function (query, k) -> positions."
+            )
         else:
             self._tasks = GeneratedGoals(num_products or DEFAULT_PRODUCTS, human_goals, seed, ranker)
         self._sites: dict[str, Site] = {}
