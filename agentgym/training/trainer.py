@@ -27,7 +27,7 @@ from agentgym.core.tasks import Curriculum, TaskSampler
 from agentgym.credit import Batch, Credit, CreditError, make
 from agentgym.evaluation.intervals import mean_interval, wilson
 from agentgym.rollout.batch import to_batch, trainable
-from agentgym.rollout.engine import collect_all
+from agentgym.rollout.engine import Limits, collect_all
 from agentgym.rollout.jobs import Job, plan
 from agentgym.training import checkpoints
 from agentgym.training.config import TrainConfig
@@ -83,7 +83,12 @@ class Trainer:
         batch = to_batch([t for t in self._play(jobs, expert, self.config.sampling) if trainable(t)])
         self.model.train()
         metrics = supervised_step(
-            self.model, self._optimizer, batch, max_tokens=self.config.rl.max_tokens, max_grad_norm=1.0
+            self.model,
+            self._optimizer,
+            batch,
+            max_tokens=self.config.rl.max_tokens,
+            max_grad_norm=1.0,
+            observation_weight=section.observation_weight,
         )
         self.model.eval()
         self.warm_steps += 1
@@ -245,10 +250,14 @@ class Trainer:
     def _play(
         self, jobs: Sequence[Job], policy: Policy, sampling: Sampling, *, split: str | None = None
     ) -> list[Trajectory]:
-        with autocast(self.device):
-            return collect_all(
-                jobs, lambda: self._fresh_env(split), policy, sampling=sampling, concurrency=self.config.concurrency
-            )
+        return collect_all(
+            jobs,
+            lambda: self._fresh_env(split),
+            policy,
+            sampling=sampling,
+            limits=Limits(context_tokens=self.policy.context),
+            concurrency=self.config.concurrency,
+        )
 
     def _fresh_env(self, split: str | None) -> AgentEnv:
         """An environment over the same world."""
