@@ -66,6 +66,8 @@ class WarmStartSection:
     weight_decay: float = 0.01
     mistake_rate: float = 0.0
     """Probability that the expert's message is a plausible wrong one."""
+    observation_weight: float = 0.5
+    """Weight of predicting what the environment says, next to the expert's messages. 0: messages alone."""
 
 
 @dataclass(frozen=True)

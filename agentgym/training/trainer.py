@@ -7,7 +7,6 @@ through other trainers. Everything random follows from the seed and the step's n
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,6 @@ from agentgym.rollout.engine import collect_all
 from agentgym.rollout.jobs import Job, plan
 from agentgym.training import checkpoints
 from agentgym.training.config import TrainConfig
-from agentgym.training.logprobs import LogprobScorer
 from agentgym.training.metrics import MetricsLog
 from agentgym.training.models import build_policy, make_env
 from agentgym.training.scoring import scorers_for
@@ -66,7 +64,6 @@ class Trainer:
         self._optimizer: torch.optim.Optimizer | None = None
         self._phase = "warm_start"
         self.scorers: dict[str, Any] = {}
-        self._reference: Any = None
 
     # ------------------------------------------------------------------ warm start
 
@@ -83,7 +80,12 @@ class Trainer:
         batch = to_batch([t for t in self._play(jobs, expert, self.config.sampling) if trainable(t)])
         self.model.train()
         metrics = supervised_step(
-            self.model, self._optimizer, batch, max_tokens=self.config.rl.max_tokens, max_grad_norm=1.0
+            self.model,
+            self._optimizer,
+            batch,
+            max_tokens=self.config.rl.max_tokens,
+            max_grad_norm=1.0,
+            observation_weight=section.observation_weight,
         )
         self.model.eval()
         self.warm_steps += 1
@@ -93,12 +95,10 @@ class Trainer:
     # ------------------------------------------------------------------ RL, in five functions
 
     def begin_rl(self) -> None:
-        """Makes what RL needs: its optimizer, scorers and reference, all from the policy as it stands."""
+        """Makes what RL needs: its optimizer and its scorers, all from the policy as it stands."""
         self._phase = "rl"
         self._optimizer = self._adamw(self.config.rl.learning_rate, self.config.rl.weight_decay)
         self.scorers = scorers_for(self.config, self.model)
-        if self.config.rl.kl_coef:
-            self._reference = copy.deepcopy(self.model).requires_grad_(False)
         for i in range(self.config.credit.scorer_warmup if self.scorers else 0):
             batch = self.batch(self.collect(-1 - i))
             for scorer in self.scorers.values():
@@ -124,13 +124,10 @@ class Trainer:
     def score(self, batch: Batch) -> tuple[Batch, Metrics]:
         """The batch with the columns that the method needs; scorers that learn do so first."""
         metrics: Metrics = {}
-        for scorer in self.scorers.values():
-            metrics |= scorer.fit(batch)
-            batch = batch.with_columns(scorer(batch))
-        if self._reference is not None:
-            score = LogprobScorer("ref_logprob", self.config.sampling.temperature, self.config.rl.max_tokens)
-            with autocast(self.device):
-                batch = batch.with_columns(score(batch, self._reference))
+        with autocast(self.device):
+            for scorer in self.scorers.values():
+                metrics |= scorer.fit(batch)
+                batch = batch.with_columns(scorer(batch))
         return batch, metrics
 
     def assign(self, batch: Batch) -> Credit:
@@ -217,7 +214,6 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": None if self._optimizer is None else self._optimizer.state_dict(),
             "scorers": {name: scorer.state_dict() for name, scorer in self.scorers.items()},
-            "reference": None if self._reference is None else self._reference.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -227,9 +223,6 @@ class Trainer:
         if self._phase == "rl":
             section: Any = self.config.rl
             self.scorers = scorers_for(self.config, self.model)
-            if self.config.rl.kl_coef:
-                self._reference = copy.deepcopy(self.model).requires_grad_(False)
-                self._reference.load_state_dict(state["reference"])
         else:
             section = self.config.warm_start
         if state["optimizer"] is not None:
@@ -245,10 +238,13 @@ class Trainer:
     def _play(
         self, jobs: Sequence[Job], policy: Policy, sampling: Sampling, *, split: str | None = None
     ) -> list[Trajectory]:
-        with autocast(self.device):
-            return collect_all(
-                jobs, lambda: self._fresh_env(split), policy, sampling=sampling, concurrency=self.config.concurrency
-            )
+        return collect_all(
+            jobs,
+            lambda: self._fresh_env(split),
+            policy,
+            sampling=sampling,
+            concurrency=self.config.concurrency,
+        )
 
     def _fresh_env(self, split: str | None) -> AgentEnv:
         """An environment over the same world."""

@@ -25,17 +25,31 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def supervised_step(
-    model: Any, optimizer: torch.optim.Optimizer, batch: Batch, *, max_tokens: int, max_grad_norm: float
+    model: Any,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    *,
+    max_tokens: int,
+    max_grad_norm: float,
+    observation_weight: float = 0.0,
 ) -> Metrics:
-    """One step of cross-entropy on the policy's tokens, mean over tokens."""
+    """One step of cross-entropy: mean over the policy's tokens, plus a weighted mean over the environment's.
+
+    Predicting what the environment says teaches a small model to look things up in its context, long before the few
+    tokens of the expert's decisions would. ``loss`` is the policy's share alone.
+    """
     device = next(model.parameters()).device
-    total = int(batch.policy_mask.sum())
+    policy = batch.policy_mask
+    other = ~policy if observation_weight else np.zeros_like(policy)
+    other[batch.token_offsets[:-1]] = False  # nothing predicts the first token
+    weight = policy / max(policy.sum(), 1) + observation_weight * other / max(other.sum(), 1)
     loss = 0.0
-    for rows in split_rows(batch, batch.policy_mask, max_tokens=max_tokens, device=device):
+    for rows in split_rows(batch, policy | other, max_tokens=max_tokens, device=device):
         with autocast(device):
-            part = -token_logprobs(model, rows).logprob.sum() / total
-        torch.autograd.backward(part)
-        loss += part.item()
+            token_loss = -token_logprobs(model, rows).logprob
+        each = token_loss * torch.as_tensor(weight[rows.index], dtype=token_loss.dtype, device=device)
+        torch.autograd.backward(each.sum())
+        loss += each.detach()[torch.as_tensor(policy[rows.index], device=device)].sum().item()
     norm = _step(model, optimizer, max_grad_norm)
     return {"loss": loss, "grad_norm": norm}
 
