@@ -104,4 +104,4 @@ def test_groups_of_an_update_play_the_same_tasks_for_every_method():
         trainer = Trainer(config_of(credit={"method": method}))
         tasks.append([t.task_id for t in trainer.collect(1)])
     assert tasks[0] == tasks[1]
-    assert len(set(tasks[0])) == 3
+    assert len(set(tasks[0])) == 2
