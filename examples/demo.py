@@ -156,7 +156,7 @@ def report(out: Path, runs: Mapping[str, Sequence[Path]], warm: Path, results: T
     page = Report("agentgym demo: a tiny model learns to shop")
     page.section(
         "Held-out tasks",
-        note="200 tasks that share no product with training. Score: mean reward of the gated scheme's episode or, for outcome-only training, of the outcome.",
+        note="200 tasks of the test split. Score: mean reward under the scheme that the policy was trained with.",
     )
     page.table(results)
     page.section("Learning curves", note="Every method starts from the same warm start and plays the same tasks.")
