@@ -291,6 +291,15 @@ class Batch:
             )
         return self.outcome
 
+    def require_tokens(self) -> None:
+        """Raises `CreditError` if a trajectory has no tokens: a method for tokens would silently give it nothing."""
+        bare = np.flatnonzero(np.diff(self.token_offsets) == 0)
+        if len(bare):
+            raise CreditError(
+                f"Column 'token_offsets', row {bare[0]}: trajectory {bare[0]} has no tokens, and this method gives "
+                "credit to tokens. Use a method for turns, or a policy that returns its tokens."
+            )
+
     def column(self, name: str, *, whole: bool = False) -> Any:
         """The optional column, or a `CreditError` that names its level and producer.
 

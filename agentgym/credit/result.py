@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.normalise import deviation
 from agentgym.credit.segments import FloatArray, segment_sum
 
@@ -49,12 +48,7 @@ class Credit:
         Raises:
             CreditError: A trajectory has no tokens: its credit would silently be zero.
         """
-        bare = np.flatnonzero(np.diff(batch.token_offsets) == 0)
-        if len(bare):
-            raise CreditError(
-                f"Column 'token_offsets', row {bare[0]}: trajectory {bare[0]} has no tokens, and this method gives "
-                "credit to tokens. Use a method for turns, or a policy that returns its tokens."
-            )
+        batch.require_tokens()
         token = np.where(batch.trained, token, 0.0)
         turn = np.where(batch.owned, batch.per_turn(token) / np.maximum(batch.turn_tokens, 1), 0.0)
         weight = batch.per_turn(np.abs(token)) / np.maximum(batch.turn_tokens, 1)

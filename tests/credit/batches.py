@@ -23,9 +23,9 @@ def random_batch(seed, *, groups=2, largest=4, turns=4, tokens=True, forks=False
 
     rows = []
     for i in range(len(group)):
-        first = int(np.flatnonzero(group == group[i])[0])
-        parent = first if forks and i > first and rng.random() < 0.6 else -1
-        rows.append(_trajectory(rng, rows[parent] if parent >= 0 else None, turns, tokens, numbers, masked, scale))
+        earlier = np.flatnonzero(group[:i] == group[i])
+        parent = int(rng.choice(earlier)) if forks and len(earlier) and rng.random() < 0.6 else -1
+        rows.append(_trajectory(rng, rows[parent] if parent >= 0 else None, turns, numbers, masked, scale))
         rows[-1]["parent"] = parent
     columns = {
         name: [row["columns"][name] for row in rows]
@@ -45,7 +45,7 @@ def random_batch(seed, *, groups=2, largest=4, turns=4, tokens=True, forks=False
     )
 
 
-def _trajectory(rng, parent, turns, tokens, numbers, masked, scale):
+def _trajectory(rng, parent, turns, numbers, masked, scale):
     fork = int(rng.integers(1, len(parent["reward"]) + 1)) if parent else 0
     count = fork + int(rng.integers(0 if fork else 1, turns + 1))
     spans = list(parent["spans"][:fork]) if parent else []
@@ -68,7 +68,7 @@ def _trajectory(rng, parent, turns, tokens, numbers, masked, scale):
             if info.level == "turn":
                 drawn[name][:fork] = parent["columns"][name][:fork]
         drawn["token_id"][: spans[fork - 1][1]] = parent["columns"]["token_id"][: spans[fork - 1][1]]
-    return {"fork": fork, "reward": reward, "spans": spans, "mask": mask if tokens else [], "columns": drawn}
+    return {"fork": fork, "reward": reward, "spans": spans, "mask": mask, "columns": drawn}
 
 
 def _column(rng, info, turns, length, numbers, scale):

@@ -156,6 +156,7 @@ class Igpo2025(Parameters):
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
+        batch.require_tokens()
         reward, mask, offsets, group = batch.token_rewards, batch.policy_mask, batch.token_offsets, batch.group_index
         if self.baseline == "first_position":
             return Credit.from_tokens(batch, ig.early_first_position(reward, mask, offsets, group, self.gamma))
