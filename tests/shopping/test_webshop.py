@@ -69,7 +69,7 @@ def test_recorded_flows_through_the_environment(name: str) -> None:
     own = goal.reference["goal"]["instruction_text"]  # the recorded cap was drawn without a seed
     assert observation.replace(own, wanted)[:CUT] == first["obs"]
     for step in steps:
-        observation, reward, terminated, truncated, info = env.step(step["a"])
+        observation, reward, terminated, truncated, _ = env.step(step["a"])
         assert observation.replace(own, wanted)[:CUT] == step["obs"]
         assert (reward, terminated, truncated) == (step["reward"], step["done"], False)
         if not terminated:
@@ -141,7 +141,15 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_invalid_actions_are_silent() -> None:
     env = make()
     before, _ = env.reset(seed=0)
-    for message in ("buy it", "click[nope]", "search[]", " search[mug]", "Search[mug]", "search[<a> mug]", "search[<c>]"):
+    for message in (
+        "buy it",
+        "click[nope]",
+        "search[]",
+        " search[mug]",
+        "Search[mug]",
+        "search[<a> mug]",
+        "search[<c>]",
+    ):
         after, reward, _, _, info = env.step(message)
         assert (after, reward, info["action_executable"]) == (before, 0.0, False)
 
