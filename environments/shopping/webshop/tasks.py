@@ -120,7 +120,7 @@ def draw_official_goal(catalogue: StoredCatalogue, rng: random.Random, *, human:
     while True:
         product, goal = _try(catalogue, rng, human=human)
         wanted = goal["goal_options"]
-        options = wanted if isinstance(wanted, dict) else dict(enumerate(wanted))
+        options = wanted if not human else {str(number): value for number, value in enumerate(wanted)}
         # not all do: the reward turns a selected "standard" into the colour "tan" and then misses it in a dict goal
         if webshop_reward(product.official(), goal, product.price, options)["reward"] == 1.0:
             return goal
