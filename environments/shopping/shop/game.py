@@ -66,7 +66,7 @@ class ShoppingGame(Game):
         constraints: How many wishes for attributes and options a goal has: a number, or the fewest and the most.
         distractors: Fewest near misses of a goal's product in the catalogue.
         instructions: ``precise``, ``vague`` or ``mixed``.
-        pages: A goal's product is on this results page or a later one, for a search with all the goal's words.
+        pages: A search with all the goal's words lists the first product that fits on this results page or later.
     """
 
     components = rewards.COMPONENTS

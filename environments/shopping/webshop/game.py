@@ -175,7 +175,8 @@ class WebShopGame(Game):
         """See ``Game.state_key``."""
         visit = self.state.visit
         place = (visit.place, visit.keywords, visit.page, visit.item, visit.sub_page)
-        return digest(*place, sorted(visit.options.items()), sorted(visit.visited), tuple(visit.results))
+        drawn = tuple(visit.results) if visit.keywords[:1] == ["<r>"] else ()  # other results follow from the keywords
+        return digest(*place, sorted(visit.options.items()), sorted(visit.visited), drawn)
 
     def reject(self, problem: str) -> str:
         """See ``Game.reject``: the page again, without a word."""
