@@ -1,63 +1,77 @@
-"""The configuration: every mistake is found and named."""
-
 import json
 
 import pytest
 
-pytest.importorskip("torch", reason="training needs the extra [train]")
-
 from agentgym.core.errors import ConfigError
-from agentgym.training.config import from_dict, load
-from agentgym.training.trainer import Trainer
-from training.test_trainer import config_of
+from agentgym.training.config import LogSection, TrainConfig, from_dict, load
+from agentgym.training.metrics import MetricsLog, read_metrics
+
+
+def _file(tmp_path, text):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_and_flags_make_a_configuration(tmp_path):
+    path = _file(tmp_path, 'seed = 3\n[rl]\nupdates = 5\nlearning_rate = 1\n[credit]\nmethod = "spa"\n')
+    config = load(path, {"rl.updates": 7, "env.curriculum": [0, 0.5, 0, 1], "credit.parameters.alpha": 2.0})
+    assert (config.seed, config.rl.updates, config.credit.method) == (3, 7, "spa")
+    assert isinstance(config.rl.learning_rate, float)
+    assert config.env.curriculum == (0.0, 0.5, 0.0, 1.0)
+    assert config.credit.parameters == {"alpha": 2.0}
+
+
+def test_the_defaults_survive_json():
+    assert from_dict(json.loads(json.dumps(TrainConfig().to_dict()))) == TrainConfig()
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("overrides", "message"),
     [
-        ({"rl": {"updats": 3}}, r"Unknown key 'rl.updats'. Did you mean 'updates'"),
-        ({"modle": {}}, "Did you mean 'model'"),
-        ({"rl": {"updates": "3"}}, "'rl.updates' must be of type int"),
-        ({"rl": {"updates": True}}, "'rl.updates' must be of type int"),
-        ({"rl": {"loss": "pppo"}}, "must be one of 'ppo'"),
+        ({"rl.update": 3}, "'rl.update'.*'updates'"),
+        ({"modle.path": "x"}, "'modle'.*'model'"),
+        ({"rl.updates": "many"}, "'rl.updates' must be of type int"),
+        ({"rl.updates": True}, "'rl.updates' must be of type int"),
+        ({"rl.updates": 1.5}, "'rl.updates' must be of type int"),
+        ({"rl.loss": "dpo"}, "'rl.loss' must be one of"),
+        ({"env.curriculum": 3}, "'env.curriculum' must be a list"),
         ({"rl": 3}, "'rl' is a section"),
-        ({"env": {"curriculum": 3}}, "must be a list"),
-        ({"sampling": {"temperature": -1.0}}, "temperature must be at least 0"),
+        ({"seed.x": 3}, "'seed'"),
     ],
 )
-def test_a_wrong_configuration_names_the_key(data, message):
+def test_mistakes_are_named_with_their_key(overrides, message):
     with pytest.raises(ConfigError, match=message):
-        from_dict(data)
+        load(None, overrides)
 
 
-def test_files_flags_and_dicts_agree(tmp_path):
-    file = tmp_path / "run.toml"
-    file.write_text('seed = 3\n[rl]\nupdates = 5\nlearning_rate = 1\n[env.kwargs]\nscheme = "dense"\n')
-    config = load(file, {"rl.groups": 2, "credit.parameters.omega": 0.5})
-    assert (config.seed, config.rl.updates, config.rl.groups, config.rl.learning_rate) == (3, 5, 2, 1.0)
-    assert config.credit.parameters == {"omega": 0.5}
-    assert from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    file.write_text("rl = [")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        load(file)
+def test_bad_files_are_explained(tmp_path):
     with pytest.raises(ConfigError, match="no configuration file"):
         load(tmp_path / "none.toml")
-    with pytest.raises(ConfigError, match="must be of type int"):
-        load(None, {"seed.x": 1})
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(_file(tmp_path, "seed = ="))
 
 
-@pytest.mark.parametrize(
-    ("sections", "message"),
-    [
-        ({"credit": {"method": "gigop"}}, "gigpo"),
-        ({"credit": {"method": "gigpo", "parameters": {"omga": 1}}}, "omga"),
-        ({"sampling": {"temperature": 0.0}}, "greedy samples have no gradient"),
-        ({"env": {"curriculum": [0.0, 1.0]}}, "four numbers"),
-        ({"credit": {"method": "turn_gae"}}, "turn_value|value"),
-    ],
-)
-def test_what_only_shows_at_the_start(sections, message):
-    with pytest.raises(ConfigError, match=message):
-        trainer = Trainer(config_of(**sections))
-        trainer.begin_rl()
-        trainer.collect(0)
+def test_rows_of_steps_that_are_done_again_are_dropped(tmp_path):
+    log = MetricsLog(tmp_path, LogSection(), {}, 0)
+    for step in range(3):
+        log.write("rl", step, {"success": step / 2})
+    log.close()
+    resumed = MetricsLog(tmp_path, LogSection(), {}, 2)
+    resumed.write("rl", 2, {"success": 0.75})
+    resumed.close()
+    assert [row["success"] for row in read_metrics(tmp_path, "rl")] == [0.0, 0.5, 0.75]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_gets_the_numbers(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = MetricsLog(tmp_path, LogSection(tensorboard=True), {}, 0)
+    log.write("rl", 4, {"success": 0.5, "note": "text is left out"})
+    log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    (event,) = events.Scalars("rl/success")
+    assert (event.step, event.value) == (4, 0.5)
