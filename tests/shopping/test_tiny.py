@@ -10,25 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agentgym
+from agentgym.core.errors import ConfigError
 from agentgym.core.tasks import SPLITS
 from agentgym.environments.shopping.tiny.game import ROWS
 from agentgym.environments.shopping.tiny.tasks import Shelf, draw_shelf
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from(SPLITS))
-def test_exactly_one_product_fits_and_some_look_as_if(seed: int, split: str) -> None:
-    shelf = draw_shelf(random.Random(seed), split)
+@given(st.integers(0, 2**32), st.sampled_from(SPLITS), st.integers(0, 2))
+def test_exactly_one_product_fits_and_some_look_as_if(seed: int, split: str, traps: int) -> None:
+    shelf = draw_shelf(random.Random(seed), split, traps)
     wish = shelf.wish
     assert sum(map(wish.fits, shelf.products)) == 1
-    assert 2 <= sum(map(wish.looks_right, shelf.products)) <= 3
+    assert sum(map(wish.looks_right, shelf.products)) == 1 + traps
     too_dear = [p for p in shelf.products if (p.type, p.material) == (wish.type, wish.material) and p.price > wish.cap]
-    assert 1 <= len(too_dear) <= 2
+    assert len(too_dear) == 3 - traps
     assert Shelf.from_dict(shelf.to_dict()) == shelf
 
 
 def test_splits_share_no_wish_and_no_product() -> None:
-    shelves = {split: [draw_shelf(random.Random(n), split) for n in range(300)] for split in SPLITS}
+    shelves = {split: [draw_shelf(random.Random(n), split, 1) for n in range(300)] for split in SPLITS}
     wishes = {split: {shelf.wish for shelf in shelves[split]} for split in SPLITS}
     products = {split: {p for shelf in shelves[split] for p in shelf.products} for split in SPLITS}
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
@@ -102,3 +103,8 @@ def test_progress_telescopes() -> None:
         while env.running:
             total += env.step(env.expert_message())[4]["rewards"]["progress"]
         assert total == pytest.approx(1.0)
+
+
+def test_traps_are_bounded() -> None:
+    with pytest.raises(ConfigError, match="traps must be 0 to 2"):
+        agentgym.make("agentgym/ShoppingTiny-v0", traps=3)
