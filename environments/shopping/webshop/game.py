@@ -116,7 +116,6 @@ class WebShopGame(Game):
         "fuzzy options": "'large' counts as 'x-large', 'pack of 6' as 'pack of 12', 'dark red' as 'dark green'.",
         "fuzzy attributes": "A product attribute 'proof' counts as 'leak proof'.",
         "one for all": "One selected value may satisfy several wanted options.",
-        "no reading": "A goal for which no options are wanted pays in full without looking at the product.",
     }
 
     state: Session
