@@ -88,11 +88,11 @@ def run_all(jobs: Sequence[tuple[str, Path, Mapping[str, Any]]], at_once: int) -
                 )
 
 
-def warm_start(out: Path) -> Path:
+def warm_start(out: Path, overrides: Mapping[str, Any]) -> Path:
     """The model that every RL run begins with."""
     path = out / "warm-start"
     if not (path / "model").exists():
-        run_all([("warm start", path, {"rl.updates": 0, "model.threads": os.cpu_count() or 1})], 1)
+        run_all([("warm start", path, {**overrides, "rl.updates": 0, "model.threads": os.cpu_count() or 1})], 1)
     return path
 
 
@@ -122,9 +122,10 @@ def curves(runs: Mapping[str, Sequence[Path]], phase: str, key: str, smooth: int
     """Mean over seeds with the band from the lowest to the highest; ``smooth`` averages over that many updates."""
     found = []
     for name, paths in runs.items():
-        per_seed = [read_metrics(path, phase) for path in paths]
-        x = [row["step"] for row in per_seed[0]]
-        values = np.array([_smooth([row[key] for row in rows[: len(x)]], smooth) for rows in per_seed])
+        # an update without any signal has no entropy or clip fraction
+        per_seed = [{row["step"]: row[key] for row in read_metrics(path, phase) if key in row} for path in paths]
+        x = sorted(set.intersection(*map(set, per_seed)))
+        values = np.array([_smooth([rows[step] for step in x], smooth) for rows in per_seed])
         band = (values.min(0).tolist(), values.max(0).tolist()) if len(paths) > 1 else ((), ())
         found.append(Curve(name, x, values.mean(0).tolist(), *band))
     return found
@@ -216,11 +217,11 @@ def main() -> None:
     began = time.monotonic()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     say("warm start: a million-parameter model imitates an expert that makes mistakes")
-    warm = warm_start(options.out)
+    warm = warm_start(options.out, overrides)
     names = list(METHODS) if options.full else [OUTCOME, STEP]
     seeds = range(3) if options.full else range(1)
     runs = {name: [options.out / f"{METHODS[name]['credit.method']}-{seed}" for seed in seeds] for name in names}
-    start = {"model.path": str(warm / "model"), "warm_start.steps": 0, "model.threads": 1, **overrides}
+    start = {**overrides, "model.path": str(warm / "model"), "warm_start.steps": 0, "model.threads": 1}
     jobs = [
         (f"{name} (seed {seed})", runs[name][seed], {**start, **METHODS[name], "seed": seed})
         for seed in seeds
