@@ -74,15 +74,16 @@ def test_spans(gaps, tail, seed):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), max_size=12))
-def test_factorise(pairs):
-    letters, numbers = [p[0] for p in pairs], np.array([p[1] for p in pairs], dtype=np.int64)
-    codes, size = seg.factorise(np.array(letters, dtype=object), numbers)
-    seen = list(dict.fromkeys(pairs))
-    assert codes.tolist() == [seen.index(pair) for pair in pairs]
-    assert size == len(seen)
-    by_value, count = seg.factorise_ints(numbers, numbers)
-    assert by_value.tolist() == [sorted(set(numbers.tolist())).index(n) for n in numbers]
-    assert count == len(set(numbers.tolist()))
+def test_codes(pairs):
+    letters = [p[0] for p in pairs]
+    assert seg.factorise(np.array(letters, dtype=object)).tolist() == [
+        list(dict.fromkeys(letters)).index(x) for x in letters
+    ]
+    numbers = np.array([p[1] for p in pairs], dtype=np.int64)
+    found = seg.combine(seg.factorise(letters), numbers)
+    assert len(set(found.tolist())) == len(set(pairs)) == found.max(initial=-1) + 1
+    for i, one in enumerate(pairs):
+        assert [found[i] == code for code in found] == [one == other for other in pairs]
 
 
 def test_padding_stays_near_the_data():
