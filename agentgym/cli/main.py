@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from agentgym.cli import check, credit, doctor, envs, init, play, rollout, show
+from agentgym.cli import check, credit, doctor, envs, init, play, rollout, show, train
 from agentgym.core.errors import AgentGymError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("envs")(envs.envs)
 app.command("rollout")(rollout.rollout)
 app.command("show")(show.show)
 app.command("play")(play.play)
+app.command("train")(train.train)
 app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)

@@ -13,8 +13,7 @@ from rapidfuzz.utils import default_process
 MATCH_ABOVE = 85
 """A fuzzy comparison counts as a match above this ratio."""
 
-COLOURS = tuple(
-    """
+_COLOUR_WORDS = """
     alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown burgundy camel camo
     caramel champagne charcoal cheetah chestnut chocolate christmas coffee cognac copper coral cranberry cream crystal
     dark denim eggplant elephant espresso fuchsia gold granite grape graphite grass gray green grey heather indigo ivory
@@ -22,8 +21,8 @@ COLOURS = tuple(
     mushroom mustard natural navy nude olive orange peach pewter pink plum purple rainbow red rose royal rust sand
     sapphire seashell silver skull slate steel stone stonewash sunflower tan taupe teal tiger turquoise violet walnut
     wheat white wine yellow
-    """.split()
-)
+"""
+COLOURS = tuple(_COLOUR_WORDS.split())
 """The 102 colour words. Order matters: the first one that occurs wins."""
 
 _LATIN_1_SUPPLEMENT = dict.fromkeys(range(128, 256))

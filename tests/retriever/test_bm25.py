@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.tools.retriever import BM25
 from agentgym.tools.retriever.bm25 import best
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TEXTS = ["red mug", "blue mug mug", "red rug with a long tail of words", "Green Lamp"]
 

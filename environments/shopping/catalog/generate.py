@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from agentgym.core.seeding import derive_seed
-from agentgym.environments.shopping.catalog.vocabulary import BRANDS, Family, families
+from agentgym.environments.shopping.catalog.vocabulary import BRANDS, families
 
 MAX_NEAR_MISSES = 6
 _SPLIT_SHARES = {"train": range(8), "validation": range(8, 9), "test": range(9, 10)}
@@ -83,7 +83,10 @@ def products(seed: int, split: str, size: int) -> Iterator[Draft]:
 def _cluster(rng: random.Random, brands: list[str], first_number: int) -> list[Draft]:
     base = _base(rng)
     pivot = (rng.choice(base.attributes), *rng.choice([(n, v) for n, values in base.options.items() for v in values]))
-    kinds = [rng.choice((_other_attribute, _pricier, _lacks_option, _other_type)) for _ in range(rng.randint(0, 6))]
+    kinds = [
+        rng.choice((_other_attribute, _pricier, _lacks_option, _other_type))
+        for _ in range(rng.randint(0, MAX_NEAR_MISSES))
+    ]
     traits = [base, *(kind(rng, base, pivot) for kind in kinds)]
     order = rng.sample(range(len(traits)), len(traits))  # so that a base isn't the first of its equals
     drafts = [_write(rng, traits[i], rng.choice(brands), first_number + n) for n, i in enumerate(order)]
@@ -102,8 +105,8 @@ def _base(rng: random.Random) -> _Traits:
 
 
 def _some(rng: random.Random, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Two to six of the values, in their usual order."""
-    kept = set(rng.sample(range(len(values)), rng.randint(2, min(6, len(values)))))
+    """Three to six of the values, in their usual order."""
+    kept = set(rng.sample(range(len(values)), rng.randint(3, min(6, len(values)))))
     return tuple(value for number, value in enumerate(values) if number in kept)
 
 

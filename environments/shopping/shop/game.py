@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -19,6 +19,9 @@ from agentgym.environments.shopping.goals import RESULTS_KEPT, ROWS_PER_PAGE, Di
 from agentgym.environments.shopping.product import Product
 from agentgym.environments.shopping.shop import pages, rewards
 from agentgym.environments.shopping.shop.tasks import ShoppingTasks
+
+MAX_QUERY = 1000
+"""Characters of a search."""
 
 _SHOWN_QUERY = 80
 _SHOWN_TARGET = 40
@@ -63,7 +66,7 @@ class ShoppingGame(Game):
         constraints: How many wishes for attributes and options a goal has: a number, or the fewest and the most.
         distractors: Fewest near misses of a goal's product in the catalogue.
         instructions: ``precise``, ``vague`` or ``mixed``.
-        pages: A goal's product is on this results page or a later one, for a search with all the goal's words.
+        pages: A search with all the goal's words lists the first product that fits on this results page or later.
     """
 
     components = rewards.COMPONENTS
@@ -74,7 +77,7 @@ class ShoppingGame(Game):
     )
     max_turns = 30
     expert = "agentgym.environments.shopping.shop.expert:ShoppingExpert"
-    cheats: ClassVar[dict[str, str]] = {
+    cheats: ClassVar[Mapping[str, str]] = {
         name: f"agentgym.environments.shopping.shop.cheats:{name}"
         for name in ("first_row", "search_spam", "option_spam", "progress_farm", "copy_instruction")
     }
@@ -86,8 +89,8 @@ class ShoppingGame(Game):
         self,
         products: int = 1000,
         catalog_seed: int = 0,
-        constraints: int | Sequence[int] = (2, 4),
-        distractors: int = 1,
+        constraints: int | Sequence[int] = (3, 4),
+        distractors: int = 2,
         instructions: Style = "precise",
         pages: int = 1,
     ) -> None:
@@ -215,6 +218,8 @@ class ShoppingGame(Game):
             return f"You can search only on the search page. Write click[{pages.BACK}] first."
         if not words:
             return "The search needs words, as in search[red mug]."
+        if len(words) > MAX_QUERY:
+            return f"A search has at most {MAX_QUERY} characters; this one has {len(words)}."
         s = self.state
         s.results = list(self.catalogue.search(words, RESULTS_KEPT))
         s.place, s.query, s.page = Place.RESULTS, words, 1

@@ -31,7 +31,7 @@ class WebShopExpert:
         if visit.place is Place.INDEX:
             return _search(self._queries()[0])
         if visit.place is Place.RESULTS:
-            if target not in visit.results:
+            if target is None or target not in visit.results:
                 return _search(self._next_query())
             page = list(visit.results).index(target) // PRODUCT_WINDOW + 1
             if page == visit.page:

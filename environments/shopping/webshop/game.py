@@ -116,7 +116,6 @@ class WebShopGame(Game):
         "fuzzy options": "'large' counts as 'x-large', 'pack of 6' as 'pack of 12', 'dark red' as 'dark green'.",
         "fuzzy attributes": "A product attribute 'proof' counts as 'leak proof'.",
         "one for all": "One selected value may satisfy several wanted options.",
-        "no reading": "A goal for which no options are wanted pays in full without looking at the product.",
     }
 
     state: Session
@@ -139,7 +138,9 @@ class WebShopGame(Game):
         if data_dir is not None:
             self._tasks = OfficialTasks(Path(data_dir), num_products, human_goals, seed, ranker or "reference")
         elif isinstance(ranker, str):
-            raise ConfigError("A ranker's name needs official files (data_dir); give a function (query, k) -> positions.")
+            raise ConfigError(
+                "A ranker's name needs official files (data_dir); give a function (query, k) -> positions."
+            )
         else:
             self._tasks = GeneratedGoals(num_products or DEFAULT_PRODUCTS, human_goals, seed, ranker)
         self._sites: dict[str, Site] = {}
@@ -173,7 +174,8 @@ class WebShopGame(Game):
         """See ``Game.state_key``."""
         visit = self.state.visit
         place = (visit.place, visit.keywords, visit.page, visit.item, visit.sub_page)
-        return digest(*place, sorted(visit.options.items()), sorted(visit.visited), tuple(visit.results))
+        drawn = tuple(visit.results) if visit.keywords[:1] == ["<r>"] else ()  # other results follow from the keywords
+        return digest(*place, sorted(visit.options.items()), sorted(visit.visited), drawn)
 
     def reject(self, problem: str) -> str:
         """See ``Game.reject``: the page again, without a word."""

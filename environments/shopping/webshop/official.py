@@ -141,9 +141,7 @@ def _options(customization: Mapping[str, Any] | None) -> dict[str, tuple[str, ..
     options: dict[str, tuple[str, ...]] = {}
     for name, contents in (customization or {}).items():
         if contents is not None:
-            options[name.lower()] = tuple(
-                content["value"].strip().replace("/", " | ").lower() for content in contents
-            )
+            options[name.lower()] = tuple(content["value"].strip().replace("/", " | ").lower() for content in contents)
     return options
 
 
