@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.credit import segments as seg
+from credit.batches import quick
 
 lengths = st.lists(st.integers(0, 40), min_size=1, max_size=8)
 
@@ -17,6 +18,7 @@ def flat(sizes, seed):
     return np.random.default_rng(seed).normal(size=offsets[-1]), offsets
 
 
+@quick(20)
 @given(lengths, st.integers(0, 9999), st.sampled_from([0.0, 1e-150, 1e-30, 0.3, 0.95, 0.999, 1.0]))
 def test_discounted_to_go(sizes, seed, discount):
     x, offsets = flat(sizes, seed)
@@ -35,6 +37,7 @@ def test_long_scans_neither_underflow_nor_lose_precision():
         np.testing.assert_allclose(found, want, rtol=1e-10)
 
 
+@quick(20)
 @given(lengths, st.integers(0, 9999))
 def test_a_segment_does_not_depend_on_its_neighbours(sizes, seed):
     x, offsets = flat(sizes, seed)
@@ -43,6 +46,7 @@ def test_a_segment_does_not_depend_on_its_neighbours(sizes, seed):
         assert np.array_equal(whole[a:b], seg.discounted_to_go(x[a:b], np.array([0, b - a]), 0.9))
 
 
+@quick(20)
 @given(lengths, st.integers(0, 9999))
 def test_sums_minima_and_neighbours(sizes, seed):
     x, offsets = flat(sizes, seed)
@@ -56,6 +60,7 @@ def test_sums_minima_and_neighbours(sizes, seed):
     assert seg.position_in_segment(offsets).tolist() == [t for p in parts for t in range(len(p))]
 
 
+@quick(20)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=6), st.integers(0, 3), st.integers(0, 9999))
 def test_spans(gaps, tail, seed):
     start, end, at = [], [], 0
@@ -73,6 +78,7 @@ def test_spans(gaps, tail, seed):
     assert seg.fill_spans(np.arange(1.0, len(start) + 1), start, end, size).tolist() == want.tolist()
 
 
+@quick(20)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), max_size=12))
 def test_codes(pairs):
     letters = [p[0] for p in pairs]
