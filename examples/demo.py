@@ -2,7 +2,7 @@
 
 One warm start; from it, RL with outcome-only GRPO and with step credit, side by side on the same tasks with the same
 budget; greedy and sampled evaluation on 200 held-out tasks; a table, and one HTML file with learning curves and an
-episode with its rewards, gates and credit. ``--full``: GRPO, GiGPO, SPA and OPRL, three seeds each.
+episode with its rewards, gates and credit. ``--full``: GiGPO, SPA and OPRL too, three seeds each.
 
 An interrupted demo goes on where it stopped. Settings: examples/shopping_tiny.toml.
 """
@@ -30,10 +30,11 @@ from agentgym.training.metrics import read_metrics
 
 SETTINGS = Path(__file__).with_name("shopping_tiny.toml")
 OUTCOME = "GRPO, outcome only"
-STEP = "GiGPO, step credit"
+STEP = "turn RLOO, step credit"
 METHODS: dict[str, dict[str, Any]] = {
     OUTCOME: {"credit.method": "grpo", "env.kwargs.scheme": "outcome"},
-    STEP: {"credit.method": "gigpo", "env.kwargs.scheme": "gated"},
+    STEP: {"credit.method": "turn_rloo", "env.kwargs.scheme": "gated"},
+    "GiGPO, step credit": {"credit.method": "gigpo", "env.kwargs.scheme": "gated"},
     "SPA, step credit": {"credit.method": "spa", "credit.scorer_warmup": 4, "env.kwargs.scheme": "gated"},
     "OPRL, step credit": {"credit.method": "oprl", "env.kwargs.scheme": "gated"},
 }
@@ -206,7 +207,7 @@ def _warm_curve(warm: Path) -> tuple[list[float], list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo-out"))
-    parser.add_argument("--full", action="store_true", help="four methods, three seeds each")
+    parser.add_argument("--full", action="store_true", help="five methods, three seeds each")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], help="override a setting, SECTION.KEY=VALUE"
     )

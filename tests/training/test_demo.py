@@ -39,7 +39,7 @@ def _environment() -> dict[str, str]:
 def test_the_demo_runs_and_reports(tmp_path):
     first = demo(tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
-    for text in ("warm start", "GRPO, outcome only", "GiGPO, step credit", "95% interval"):
+    for text in ("warm start", "GRPO, outcome only", "turn RLOO, step credit", "95% interval"):
         assert text in first.stdout
     page = (tmp_path / "report.html").read_text("utf-8")
     assert page.count("<svg") == 5
