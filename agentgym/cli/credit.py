@@ -54,9 +54,8 @@ def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
             print(f"    {key:<11} {value or 'nothing more' if key == 'needs' else value or 'none'}")
     print("\nRecipes: a reward scheme (agentgym.core.schemes) with the method that its paper trains with")
     for recipe in recipes:
-        print(
-            f"{recipe['recipe']}\n    {recipe['summary']}\n    method      {recipe['method']}\n    paper       {recipe['paper']}"
-        )
+        print(f"{recipe['recipe']}\n    {recipe['summary']}")
+        print(f"    method      {recipe['method']}\n    paper       {recipe['paper']}")
 
 
 @app.command()

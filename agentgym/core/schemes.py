@@ -42,7 +42,7 @@ def gra(
 
 
 GRA_SWE_LEVELS = {"no submission": -1.0, "empty patch": -0.5, "tests fail": 0.0, "tests pass": 1.0}
-"""The four outcomes of the paper's SWE environment. It doesn't print their values; these keep its order and its gate."""
+"""The four outcomes of the paper's SWE environment, which prints no values; these keep its order and its gate."""
 
 
 def gra_swe(outcome: str, steps: Sequence[str]) -> RewardScheme:
@@ -75,7 +75,7 @@ def searchllm(
 
 
 def ppr(process: str, outcome: str, *, outcome_weight: float = 1.0) -> RewardScheme:
-    """Principle process reward with ReNorm (PPR, arXiv 2509.25598): r_p + r_o - 1 a step, and the outcome at its end."""
+    """PPR with ReNorm (arXiv 2509.25598): r_p + r_o - 1 a step, and the outcome at the end."""
     return RewardScheme("ppr", {process: 1.0, outcome: outcome_weight}, (Renorm("renorm", (process,), outcome),))
 
 
@@ -87,7 +87,7 @@ def posterior_grpo(form: str, outcome: str, process: str) -> RewardScheme:
 
 
 def atom_searcher(process: str, outcome: str, *, start: float = 0.5) -> RewardScheme:
-    """Atom-Searcher (arXiv 2508.12800): the process weight falls linearly from ``start`` to 0, the outcome's rises to 1."""
+    """Atom-Searcher (arXiv 2508.12800): the process weight falls from ``start`` to 0, the outcome's rises to 1."""
     return RewardScheme(
         "atom_searcher",
         {process: 1.0, outcome: 1.0},
