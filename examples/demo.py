@@ -49,8 +49,11 @@ def say(text: str) -> None:
 
 def train(name: str, out: Path, settings: Mapping[str, Any]) -> None:
     """One training run, in a process of its own. Goes on where an earlier one stopped."""
+    from transformers.utils.logging import disable_progress_bar
+
     from agentgym.training.trainer import train as run
 
+    disable_progress_bar()
     last = [0.0]
 
     def on_step(phase: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
@@ -114,8 +117,8 @@ def table(runs: Mapping[str, Sequence[Path]]) -> Table:
                 spread = f"[{found[0]['success_low']:.3f}, {found[0]['success_high']:.3f}]"
             else:
                 spread = f"seeds {success.min():.3f} to {success.max():.3f}"
-            reward, turns = (np.mean([row[key] for row in found]) for key in ("reward", "turns"))
-            rows.append([name, kind, f"{success.mean():.3f}", spread, f"{reward:.3f}", f"{turns:.2f}"])
+            score, turns = (np.mean([row[key] for row in found]) for key in ("score", "turns"))
+            rows.append([name, kind, f"{success.mean():.3f}", spread, f"{score:.3f}", f"{turns:.2f}"])
     return Table(["policy", "actions", "success", "95% interval", "score", "turns"], rows)
 
 
@@ -138,8 +141,11 @@ def _smooth(values: Sequence[float], width: int) -> list[float]:
 
 def sample_episode(path: Path, settings: Mapping[str, Any]) -> tuple[Any, list[float]]:
     """A solved episode of several turns from a group of eight, with the credit that its turns got."""
+    from transformers.utils.logging import disable_progress_bar
+
     from agentgym.training.trainer import Trainer
 
+    disable_progress_bar()
     config = load(SETTINGS, {**settings, "model.path": str(path / "model"), "rl.groups": 8})
     trainer = Trainer(config)
     trajectories = [t for t in trainer.collect(10_000) if t.scored]
@@ -158,7 +164,7 @@ def report(out: Path, runs: Mapping[str, Sequence[Path]], warm: Path, results: T
     page = Report("agentgym demo: a tiny model learns to shop")
     page.section(
         "Held-out tasks",
-        note="200 tasks of the test split. Score: mean reward under the scheme that the policy was trained with.",
+        note="200 tasks of the test split. Score: mean reward under the gated scheme, whatever the policy was trained with.",
     )
     page.table(results)
     page.section("Learning curves", note="Every method starts from the same warm start and plays the same tasks.")
