@@ -164,7 +164,7 @@ def report(out: Path, runs: Mapping[str, Sequence[Path]], warm: Path, results: T
     page = Report("agentgym demo: a tiny model learns to shop")
     page.section(
         "Held-out tasks",
-        note="200 tasks of the test split. Score: mean reward under the gated scheme, whatever the policy was trained with.",
+        note="200 tasks of the test split. Score: mean reward under the gated scheme, whatever trained the policy.",
     )
     page.table(results)
     page.section("Learning curves", note="Every method starts from the same warm start and plays the same tasks.")
