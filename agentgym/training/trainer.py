@@ -187,8 +187,8 @@ class Trainer:
     def evaluate(self, *, greedy: bool) -> dict[str, Any]:
         """Success, reward and turns on held-out tasks, the same ones at every call and for every method.
 
-        ``reward`` is what the run's own scheme pays; ``score`` is what the environment's default scheme would have paid,
-        so that runs under different schemes compare.
+        ``reward`` is what the run's own scheme pays. ``score`` is what the environment's default scheme would have
+        paid, so that runs under different schemes compare.
         """
         section = self.config.evaluation
         sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
