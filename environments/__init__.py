@@ -4,3 +4,7 @@ if __name__ != "agentgym.environments":
     raise ImportError(
         f"Import this package as 'agentgym.environments', not as '{__name__}': the folder is part of agentgym."
     )
+
+from agentgym.core.registration import register
+
+register("agentgym/Search-v0", "agentgym.environments.search.game:search")

@@ -161,7 +161,9 @@ class Drawer:
         if first is None or second is None:
             return None
         if same:
-            return Same(relation, first, second)
+            form = Same(relation, first, second)
+            wanted = "yes" if self.dice.chance(0.5) else "no"  # else nearly all would be no
+            return form if wanted in evaluate(form, self.base) else None
         year = self.dice.pick(CENSUSES) if RELATIONS[relation].timed else None
         return Least(relation, first, second, self.dice.chance(0.5), year)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agentgym.environments.search.world.dice import Dice
 from agentgym.environments.search.world.drawing import Drawer
 from agentgym.environments.search.world.facts import Base, Value
-from agentgym.environments.search.world.logic import Form, Hop, Least, Named, Proof, Same, evaluate, hops, parts
+from agentgym.environments.search.world.logic import Both, Form, Hop, Least, Named, Proof, Same, Without, evaluate, hops, parts
 from agentgym.environments.search.world.relations import LISTS, RELATIONS
 from agentgym.environments.search.world.wording import question
 from agentgym.rules.answers import normalize_answer
@@ -43,6 +43,8 @@ _PLAN: tuple[tuple[str, int], ...] = (
 )
 """Type and hops of the questions of a cell."""
 _TRIES = 60
+LONGEST_PROOF = 8
+"""Facts of a proof at most, so that an episode can hold a search for each."""
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _PREFIXES = ("River ", "Mount ")
 
@@ -58,6 +60,8 @@ class Question:
     """Accepted answers, the usual one first."""
     proof: Proof
     """Numbers of the facts that show the answer, in order."""
+    named: tuple[int, ...]
+    """The things that the question names."""
     last: int
     """The thing that the last step asks about: where a search for what isn't known ends."""
 
@@ -79,7 +83,7 @@ def make_questions(seed: int, base: Base) -> list[Question]:
 def _prove(kind: str, form: Form, base: Base) -> Question | None:
     """The question of a form if it has exactly one answer (none, for an unanswerable one) and is worth asking."""
     values = evaluate(form, base)
-    text = question(form, base)
+    text = question(form, base).replace("the the ", "the ").replace("the the ", "the ")
     if kind == "unanswerable":
         if values or not isinstance(form, Hop):
             return None
@@ -87,15 +91,20 @@ def _prove(kind: str, form: Form, base: Base) -> Question | None:
         if len(owners) != 1:
             return None
         owner, proof = next(iter(owners.items()))
-        return Question(kind, hops(form), text, UNANSWERABLE, _unique(proof), int(owner))
+        return Question(kind, hops(form), text, UNANSWERABLE, _unique(proof), _named(form), int(owner))
     if len(values) != 1:
         return None
     value, proof = next(iter(values.items()))
     if not isinstance(form, Least | Same) and _given_away(text, base, value):
         return None
-    if _repeats(form, base):
+    if len(_unique(proof)) > LONGEST_PROOF or _repeats(form, base):
         return None
-    return Question(kind, hops(form), text, _answers(base, value), _unique(proof), base.facts[proof[-1]].subject)
+    last = base.facts[proof[-1]].subject
+    return Question(kind, hops(form), text, _answers(base, value), _unique(proof), _named(form), last)
+
+
+def _named(form: Form) -> tuple[int, ...]:
+    return tuple(part.thing for part in parts(form) if isinstance(part, Named))
 
 
 def _unique(proof: Proof) -> Proof:
@@ -109,8 +118,11 @@ def _given_away(text: str, base: Base, value: Value) -> bool:
 
 
 def _repeats(form: Form, base: Base) -> bool:
-    """Whether the two sides of a comparison are one thing, or a part of the form has several values."""
+    """Whether a comparison or a set leads back to what the question names, or a part of the form has several values."""
+    named = set(_named(form))
     for part in parts(form):
+        if isinstance(part, Both | Without) and named & set(evaluate(part, base)):
+            return True
         if isinstance(part, Least | Same):
             first, second = evaluate(part.first, base), evaluate(part.second, base)
             if len(first) != 1 or len(second) != 1 or set(first) & set(second):
