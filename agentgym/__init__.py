@@ -29,12 +29,11 @@ from agentgym.core.rewards import (
 )
 from agentgym.core.tasks import Curriculum, GeneratedTasks, ListedTasks, Task, TaskSampler, TaskSource
 from agentgym.core.text import Message, TextSpace, TruncatedMessage
+from agentgym.core.version import __version__
 
 from agentgym import environments as environments  # isort: skip - registers our ids, needs everything above
 
 register_entry_points()
-
-__version__ = "0.1.0"
 
 __all__ = [
     "EXECUTABLE",
@@ -79,6 +78,7 @@ __all__ = [
     "TextSpace",
     "Tool",
     "TruncatedMessage",
+    "__version__",
     "accumulate",
     "env_ids",
     "hierarchy",

@@ -7,4 +7,7 @@ if __name__ != "agentgym.environments":
 
 from agentgym.core.registration import register
 
+register("agentgym/WebShop-v0", "agentgym.environments.shopping.webshop.game:WebShopGame")
+register("agentgym/Shopping-v0", "agentgym.environments.shopping.shop.game:ShoppingGame")
+register("agentgym/ShoppingTiny-v0", "agentgym.environments.shopping.tiny.game:ShoppingTinyGame")
 register("agentgym/Search-v0", "agentgym.environments.search.game:search")

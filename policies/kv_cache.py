@@ -8,7 +8,6 @@ that the model reads them as one slice without a copy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,9 +82,9 @@ class RowCache(Cache):
         holes = sorted(set(range(count)) - set(rows))
         swaps = list(zip(holes, [row for row in rows if row >= count], strict=True))
         for a, b in swaps:
-            columns: tuple[list[Any], ...] = (self._owners, self._used, self.tokens)
-            for column in columns:
-                column[a], column[b] = column[b], column[a]
+            self._owners[a], self._owners[b] = self._owners[b], self._owners[a]
+            self._used[a], self._used[b] = self._used[b], self._used[a]
+            self.tokens[a], self.tokens[b] = self.tokens[b], self.tokens[a]
         self._swap_memory(swaps)
         return swaps
 

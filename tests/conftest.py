@@ -1,5 +1,6 @@
 """Shared by all tests: a small complete game, importable in child processes too."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,3 +29,22 @@ def rooms() -> agentgym.AgentEnv:
 def dice() -> agentgym.AgentEnv:
     """The toy that draws in every turn."""
     return agentgym.make(STOCHASTIC)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Where nothing may be skipped, says what was."""
+    if os.environ.get("AGENTGYM_NO_SKIPS"):
+        for report in terminalreporter.stats.get("skipped", []):
+            terminalreporter.write_line(f"skipped, which counts as a failure here: {report.nodeid} {report.longrepr}")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """In CI a skipped test is a failure: everything optional is installed there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if (
+        os.environ.get("AGENTGYM_NO_SKIPS")
+        and reporter is not None
+        and reporter.stats.get("skipped")
+        and not exitstatus
+    ):
+        session.exitstatus = 1

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from agentgym.cli import check, doctor, envs, init, play, rollout, show
+from agentgym.cli import check, credit, doctor, envs, init, play, rollout, show
 from agentgym.core.errors import AgentGymError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("play")(play.play)
 app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
+app.add_typer(credit.app, name="credit")
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ class PlainProgress:
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total = what, total
         self._last, self._done, self._note = time.monotonic(), 0, ""
-        self._printed = -1
+        self._printed = 0
 
     def update(self, done: int, note: str) -> None:
         """See ``Progress.update``."""

@@ -145,9 +145,9 @@ class Trajectory:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data in a fixed order. Shares lists with the record: read it, don't change it."""
-        values = _shallow(self)
+        values = fields_of(self)
         for key in ("turns", "segments", "ledger", "faults"):
-            values[key] = [_shallow(item) for item in values[key]]
+            values[key] = [fields_of(item) for item in values[key]]
         return values
 
     @classmethod
@@ -161,7 +161,7 @@ class Trajectory:
         return cls(**values)
 
 
-def _shallow(item: Any) -> dict[str, Any]:
+def fields_of(item: Any) -> dict[str, Any]:
     """Fields of a dataclass; ``dataclasses.asdict`` copies every token, which costs more than an episode's turn."""
     return {name: getattr(item, name) for name in item.__dataclass_fields__}
 

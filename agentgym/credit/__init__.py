@@ -11,6 +11,7 @@ from agentgym.credit.batch import Batch
 from agentgym.credit.columns import COLUMNS, Column, register_column
 from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.normalise import Norm
+from agentgym.credit.recipes import RECIPES, Recipe
 from agentgym.credit.registry import METHODS, Method, MethodInfo, find, make, method_names, register
 from agentgym.credit.result import Credit, diagnose
 from agentgym.credit.scorer import Scorer
@@ -18,6 +19,7 @@ from agentgym.credit.scorer import Scorer
 __all__ = [
     "COLUMNS",
     "METHODS",
+    "RECIPES",
     "Batch",
     "Column",
     "Credit",
@@ -25,6 +27,7 @@ __all__ = [
     "Method",
     "MethodInfo",
     "Norm",
+    "Recipe",
     "Scorer",
     "diagnose",
     "find",

@@ -108,16 +108,16 @@ class Batch:
     def build(
         cls,
         groups: Sequence[int | str],
-        turn_rewards: Sequence[Sequence[float]],
+        turn_rewards: Sequence[Sequence[float] | AnyArray],
         *,
         spans: Sequence[Sequence[tuple[int, int]]] | None = None,
-        masks: Sequence[Sequence[int]] | None = None,
-        outcomes: Sequence[float] | None = None,
+        masks: Sequence[Sequence[int] | AnyArray] | None = None,
+        outcomes: Sequence[float] | AnyArray | None = None,
         terminated: Sequence[bool] | None = None,
         truncated: Sequence[bool] | None = None,
         parents: Sequence[int] | None = None,
         fork_turns: Sequence[int] | None = None,
-        columns: Mapping[str, Sequence[Any]] | None = None,
+        columns: Mapping[str, Sequence[Any] | AnyArray] | None = None,
     ) -> Batch:
         """A batch from one entry a trajectory.
 
@@ -149,7 +149,7 @@ class Batch:
         mask: npt.ArrayLike,
         *,
         turn_ids: npt.ArrayLike | None = None,
-        outcomes: Sequence[float] | None = None,
+        outcomes: Sequence[float] | AnyArray | None = None,
         columns: Mapping[str, npt.ArrayLike] | None = None,
     ) -> Batch:
         """A batch from the padded matrices that other trainers use.
@@ -219,7 +219,7 @@ class Batch:
     @cached_property
     def is_last_turn(self) -> BoolArray:
         """bool[K]: the last turn of its trajectory."""
-        return self.turn_index == self.turn_counts[self.turn_trajectory] - 1
+        return np.asarray(self.turn_index == self.turn_counts[self.turn_trajectory] - 1)
 
     @cached_property
     def group_index(self) -> IntArray:
@@ -244,7 +244,7 @@ class Batch:
     @cached_property
     def token_turn(self) -> IntArray:
         """int64[T]: turn whose span holds the token; -1 outside every span."""
-        spread = fill_spans(np.arange(1, self.n_turns + 1), self.turn_start, self.turn_end, self.n_tokens)
+        spread = fill_spans(np.arange(1.0, self.n_turns + 1), self.turn_start, self.turn_end, self.n_tokens)
         return spread.astype(np.int64) - 1
 
     @cached_property
@@ -280,8 +280,8 @@ class Batch:
         absent = np.flatnonzero(np.isnan(self.outcome))
         if len(absent):
             raise CreditError(
-                f"Column 'outcome', row {absent[0]}: NaN, and {method} needs every outcome. The rollout writes it from the "
-                "environment's outcome component; leave unscored episodes out, or use reward='return' where offered."
+                f"Column 'outcome', row {absent[0]}: NaN, and {method} needs every outcome. The rollout writes it from "
+                "the environment's outcome component; leave unscored episodes out, or use reward='return'."
             )
         return self.outcome
 
@@ -309,7 +309,7 @@ class Batch:
 
     @cached_property
     def token_rewards(self) -> FloatArray:
-        """float64[T]: the column ``token_reward`` if there is one, else each turn reward at the turn's last policy token.
+        """float64[T]: the column ``token_reward``, or without it each turn reward at the turn's last policy token.
 
         A turn whose tokens are all masked out pays at the last policy token before it.
         """

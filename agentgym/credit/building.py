@@ -33,15 +33,15 @@ def group_codes(groups: Sequence[int | str] | AnyArray) -> IntArray:
 
 def from_lists(
     groups: Sequence[int | str],
-    turn_rewards: Sequence[Sequence[float]],
+    turn_rewards: Sequence[Sequence[float] | AnyArray],
     spans: Sequence[Sequence[tuple[int, int]]] | None,
-    masks: Sequence[Sequence[int]] | None,
-    outcomes: Sequence[float] | None,
+    masks: Sequence[Sequence[int] | AnyArray] | None,
+    outcomes: Sequence[float] | AnyArray | None,
     terminated: Sequence[bool] | None,
     truncated: Sequence[bool] | None,
     parents: Sequence[int] | None,
     fork_turns: Sequence[int] | None,
-    columns: Mapping[str, Sequence[Any]],
+    columns: Mapping[str, Sequence[Any] | AnyArray],
 ) -> dict[str, Any]:
     """The fields of a `Batch`; see `Batch.build` for the arguments."""
     n = len(groups)
@@ -76,7 +76,7 @@ def from_lists(
 def _tokens(
     turns: list[int],
     spans: Sequence[Sequence[tuple[int, int]]] | None,
-    masks: Sequence[Sequence[int]] | None,
+    masks: Sequence[Sequence[int] | AnyArray] | None,
 ) -> tuple[list[int], IntArray, AnyArray]:
     """Token counts a trajectory, local spans (K, 2) and the flat policy mask."""
     n = len(turns)
@@ -100,7 +100,7 @@ def _tokens(
     return lengths, local, mask
 
 
-def _flat(name: str, values: Sequence[Any], turns: list[int], lengths: list[int]) -> AnyArray:
+def _flat(name: str, values: Sequence[Any] | AnyArray, turns: list[int], lengths: list[int]) -> AnyArray:
     """One list a trajectory as a flat column; rows are checked against the column's level."""
     info = column_info(name)
     _same_length(len(turns), name, values)
@@ -113,7 +113,7 @@ def _flat(name: str, values: Sequence[Any], turns: list[int], lengths: list[int]
             raise CreditError(f"Column {name!r}, trajectory {row}: {len(found)} values for {count} {info.level}s.")
     flat = list(chain(*values))
     if dtype is object and all(isinstance(item, int | np.integer) for item in flat):
-        dtype = np.int64  # type: ignore[assignment]
+        dtype = np.int64
     return np.asarray(flat, dtype=dtype)
 
 
@@ -122,7 +122,7 @@ def from_matrices(
     rewards: npt.ArrayLike,
     mask: npt.ArrayLike,
     turn_ids: npt.ArrayLike | None,
-    outcomes: Sequence[float] | None,
+    outcomes: Sequence[float] | AnyArray | None,
     columns: Mapping[str, npt.ArrayLike],
 ) -> dict[str, Any]:
     """The fields of a `Batch`; see `Batch.from_dense` for the arguments."""

@@ -26,6 +26,7 @@ class Column:
         meaning: One sentence.
         absent: Whether NaN may stand for "not known"; absent is not zero.
         axes: What a second axis counts; empty for one number a row.
+        lower: Smallest value that makes sense; None for no bound.
         upper: Largest value that makes sense; None for no bound.
     """
 
@@ -37,6 +38,7 @@ class Column:
     meaning: str
     absent: bool = False
     axes: str = ""
+    lower: float | None = None
     upper: float | None = None
 
 
@@ -93,6 +95,7 @@ _ALL = (
         "weight",
         "a reward model",
         "Attention that the reward model's last row pays to the token.",
+        lower=0.0,
     ),
     Column(
         "prefix_score",
@@ -152,9 +155,11 @@ _ALL = (
         "float",
         "flag",
         "rollout",
-        "1 or 0 a unit test after the turn; NaN: no such test.",
+        "1 or 0 a unit test after the turn; NaN: not run then, or no such test.",
         True,
         "tests",
+        lower=0.0,
+        upper=1.0,
     ),
     Column(
         "greedy_return",

@@ -129,7 +129,7 @@ def min_to_go(x: FloatArray, offsets: IntArray) -> FloatArray:
 
 def factorise(*keys: Iterable[object]) -> tuple[IntArray, int]:
     """Dense codes 0..n-1 of the rows of one or several parallel columns, in order of first appearance, and n."""
-    rows = [key.tolist() if isinstance(key, np.ndarray) else list(key) for key in keys]  # type: ignore[call-overload]
+    rows = [key.tolist() if isinstance(key, np.ndarray) else list(key) for key in keys]
     items = rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
     first: dict[object, int] = {}
     where = np.fromiter(map(first.setdefault, items, count()), dtype=np.int64, count=len(items))

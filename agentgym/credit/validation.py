@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from agentgym.credit.columns import Column, Kind, column_info
 from agentgym.credit.errors import CreditError
@@ -75,21 +76,32 @@ def check_offsets(name: str, offsets: IntArray, segments: int, rows: int, level:
         raise CreditError(f"Column {name!r}, row {segments}: {offsets[-1]}; expected {rows}, the number of {level}s.")
 
 
-def check_numbers(name: str, array: AnyArray, *, absent: bool, upper: float | None = None, hint: str = "") -> None:
-    """Finite, within `MAGNITUDE`, at most ``upper``; NaN only where the column may be absent."""
+def check_numbers(
+    name: str,
+    array: npt.NDArray[Any],
+    *,
+    absent: bool,
+    lower: float | None = None,
+    upper: float | None = None,
+    hint: str = "",
+) -> None:
+    """Finite, within `MAGNITUDE`, from ``lower`` to ``upper``; NaN only where the column may be absent."""
     if array.dtype.kind != "f":
         return
     missing = np.isnan(array)
     if not absent and missing.any():
-        row = int(np.argwhere(missing)[0][0])
-        raise CreditError(f"Column {name!r}, row {row}: NaN.{hint or ' Every row needs a number.'}")
+        raise CreditError(
+            f"Column {name!r}, row {np.argwhere(missing)[0][0]}: NaN.{hint or ' Every row needs a number.'}"
+        )
     too_big = ~missing & ~(np.abs(array) <= MAGNITUDE)
     if too_big.any():
         row = tuple(np.argwhere(too_big)[0])
         raise CreditError(f"Column {name!r}, row {row[0]}: {array[row]}; expected a number within ±{MAGNITUDE:g}.")
-    if upper is not None and (above := ~missing & (array > upper)).any():
-        row = tuple(np.argwhere(above)[0])
-        raise CreditError(f"Column {name!r}, row {row[0]}: {array[row]}; expected at most {upper:g}.")
+    low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
+    outside = ~missing & ((array < low) | (array > high))
+    if outside.any():
+        row = tuple(np.argwhere(outside)[0])
+        raise CreditError(f"Column {name!r}, row {row[0]}: {array[row]}; expected a number in [{low:g}, {high:g}].")
 
 
 def check_spans(batch: Batch) -> None:
@@ -148,7 +160,7 @@ def check_extra(batch: Batch, name: str) -> AnyArray:
     array = as_column(name, batch.extra[name], info.kind, rows, level=info.level, axes=info.axes)
     if info.axes.isdigit() and array.shape[1] != int(info.axes):
         raise CreditError(f"Column {name!r} has shape {array.shape}; expected ({info.level}s, {info.axes}).")
-    check_numbers(name, array, absent=info.absent, upper=info.upper)
+    check_numbers(name, array, absent=info.absent, lower=info.lower, upper=info.upper)
     return array
 
 

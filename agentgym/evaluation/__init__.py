@@ -1,1 +1,1 @@
-"""."""
+"""Metrics with intervals, and reports that people look at."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from agentgym.core.ledger import Entry
-from agentgym.core.records import FaultRecord, Segment, Span, Trajectory, Turn
+from agentgym.core.records import FaultRecord, Segment, Span, Trajectory, Turn, fields_of
 
 SCHEMA_VERSION = 1
 
@@ -125,9 +124,9 @@ def _trajectory_row(trajectory: Trajectory) -> dict[str, Any]:
     row = {name: getattr(trajectory, name) for name in TRAJECTORIES.names}
     row["reference"], row["gates"] = _dump(trajectory.reference), _dump(trajectory.gates)
     row["final_observation"] = json_safe(trajectory.final_observation)
-    row["faults"] = [{**asdict(fault), "message": json_safe(fault.message)} for fault in trajectory.faults]
-    row["ledger"] = [asdict(entry) for entry in trajectory.ledger]
-    row["segments"] = [asdict(segment) for segment in trajectory.segments]
+    row["faults"] = [{**fields_of(fault), "message": json_safe(fault.message)} for fault in trajectory.faults]
+    row["ledger"] = [fields_of(entry) for entry in trajectory.ledger]
+    row["segments"] = [fields_of(segment) for segment in trajectory.segments]
     return row
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import agentgym
+from agentgym.core.version import __version__
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError
 from agentgym.core.policy import Policy, PolicySpec, Sampling
@@ -63,7 +63,7 @@ class RunConfig:
             "sampling": asdict(self.sampling),
             "limits": asdict(self.limits),
             "progress": self.progress,
-            "version": agentgym.__version__,
+            "version": __version__,
         }
 
     def make_env(self) -> AgentEnv:
@@ -164,37 +164,26 @@ async def run(
     resolved = config.resolved(env)
     env.close()
     owned = policy is None
+    policy = policy or make_policy(config.policy)  # before anything is written: its arguments may be wrong
     tally = Tally()
-    with RunWriter(out, resolved, config.episodes, resume=resume) as writer:
-        jobs = (
-            job
-            for job in plan(
-                config.episodes,
-                config.group_size,
-                config.seed,
-                task_ids=list(config.task_ids),
-                progress=config.progress,
-            )
-            if job.index not in writer.done
-        )
-        left = config.episodes - len(writer.done)
-        if not left:
-            return tally
-        policy = policy or make_policy(config.policy)
-        try:
+    try:
+        with RunWriter(out, resolved, config.episodes, resume=resume) as writer:
+            task_ids = list(config.task_ids)
+            jobs = plan(config.episodes, config.group_size, config.seed, task_ids=task_ids, progress=config.progress)
+            left = config.episodes - len(writer.done)
             async for job, trajectory, timing in collect(
-                jobs,
+                (job for job in jobs if job.index not in writer.done),
                 config.make_env,
                 policy,
                 sampling=config.sampling,
                 limits=config.limits,
-                concurrency=min(concurrency, left),
+                concurrency=min(concurrency, left) or 1,
             ):
                 writer.add(job.index, trajectory, {**asdict(timing), "finished": time.time(), "host": platform.node()})
                 tally.add(trajectory)
                 if on_episode is not None:
                     on_episode(trajectory, tally, len(writer.done))
-        finally:
-            if owned:
-                policy.close()
+    finally:
+        if owned:
+            policy.close()
     return tally

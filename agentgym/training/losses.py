@@ -3,11 +3,10 @@
 Two faces. Batched: tensors (B, L), one sequence a row. Flat: tensors (N,) with ``offsets`` (B + 1,), sequence b being
 ``[offsets[b], offsets[b + 1])``; what needs no sequence (token ratios, KL) takes either without being told. ``mask`` is
 1 on tokens that the policy sampled and 0 elsewhere; masked tokens may hold any finite value and count for nothing.
-Log-probabilities are natural logs. ``logprob`` is the learner π with gradient, ``old_logprob`` π at the start of the update, and
-``rollout_logprob`` what the engine recorded at sampling, μ.
 
-A loss function returns losses a token; ``aggregate`` makes the scalar. Advantages are (B, L), (N,) or, in the batched
-face, (B,) for one a sequence.
+Log-probabilities are natural logs. ``logprob`` is the learner π with gradient, ``old_logprob`` π at the start of the
+update, and ``rollout_logprob`` what the engine recorded at sampling, μ. A loss function returns losses a token;
+``aggregate`` makes the scalar. Advantages are (B, L), (N,) or, in the batched face, (B,) for one a sequence.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ from agentgym.environments.search.state import State
 from agentgym.environments.search.styles import STYLES, Style, information, numbered
 from agentgym.environments.search.world.build import open_world
 from agentgym.rules.answers import exact_match
+from agentgym.environments.search.world.build import open_world
+from agentgym.rules.answers import exact_match
 from agentgym.tools.retriever.corpus import Passage
 
 BELIEF_TEMPLATE = "\nNow there's enough information to answer\n</think>\n<answer>\n{answer}\n</answer><|im_end|>"

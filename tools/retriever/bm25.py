@@ -100,6 +100,8 @@ class BM25:
         try:
             settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
             index = bm25s.BM25.load(folder, mmap=True, backend="numpy")
+            for name in ("data", "indices", "indptr"):  # plain views: slicing a memmap object costs microseconds
+                index.scores[name] = np.asarray(index.scores[name])
             return cls(index, cast(Analyzer, settings["analyzer"]))
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"There is no complete BM25 index in {str(folder)!r}: {error}") from error

@@ -33,6 +33,8 @@ def released_advantage(
     gamma: float,
     *,
     joint: bool,
+    outcome_weight: float = 1.0,
+    gain_weight: float = 1.0,
 ) -> FloatArray:
     """Release of February 2026: turns are found by non-zero rewards, the outcome by counting policy tokens.
 
@@ -48,6 +50,8 @@ def released_advantage(
         norm: Standardisation.
         gamma: Discount a turn.
         joint: One population of gains and outcomes, or two.
+        outcome_weight: Curriculum weight of the outcome, applied before standardising.
+        gain_weight: Curriculum weight of the gains.
 
     Returns:
         Shape (T,), 0 where the mask is 0.
@@ -56,7 +60,8 @@ def released_advantage(
     is_outcome = np.zeros(len(mask), dtype=np.bool_)
     is_outcome[(offsets[:-1] + count - 1)[count > 0]] = True
     rows = np.flatnonzero(is_outcome | (token_reward != 0.0))
-    at_outcome, value = is_outcome[rows], token_reward[rows]
+    at_outcome = is_outcome[rows]
+    value = token_reward[rows] * np.where(at_outcome, outcome_weight, gain_weight)
     trajectory = np.searchsorted(offsets, rows, side="right") - 1
     gain, outcome = np.where(at_outcome, np.nan, value), np.where(at_outcome, value, np.nan)
     scaled = normalised_turn_rewards(gain, outcome, group[trajectory], norm, joint=joint)
@@ -106,7 +111,7 @@ def fireworks_turn_reward(gain: FloatArray, outcome: FloatArray, turn_group: Int
         gain: Shape (K,), 0 on last turns.
         outcome: Shape (K,), 0 on all but last turns.
         turn_group: Group index of each turn, shape (K,).
-        eps: Smallest standard deviation (population) that counts.
+        eps: Smallest standard deviation (population) that counts, and added to it.
     """
     return _standardised(gain, turn_group, eps) + _standardised(outcome, turn_group, eps)
 
@@ -114,5 +119,5 @@ def fireworks_turn_reward(gain: FloatArray, outcome: FloatArray, turn_group: Int
 def _standardised(x: FloatArray, group: IntArray, eps: float) -> FloatArray:
     mean = group_mean(x, group)[group]
     std = np.sqrt(group_mean((x - mean) ** 2, group))[group]
-    scaled = normalise(x, group, Norm(ddof=0, eps=0.0))
+    scaled = normalise(x, group, Norm(ddof=0, eps=eps))
     return np.where(std < eps, 0.0, scaled)

@@ -23,9 +23,9 @@ def implicit_step_reward(
 
 
 def scale_by_largest(reward: FloatArray, offsets: IntArray, *, eps: float = 1e-6) -> FloatArray:
-    """Released ``batch_norm``: divided by the largest absolute reward-to-go of the batch, plus eps; shape like ``reward``.
+    """Released ``batch_norm``: divided by the batch's largest absolute reward-to-go plus eps; shape like ``reward``.
 
     The released code takes the largest of the rows that one worker happens to hold, so it depends on the sharding.
     """
     to_go = discounted_to_go(reward, offsets, 1.0)
-    return reward / (np.abs(to_go).max(initial=0.0) + eps)
+    return reward / (float(np.abs(to_go).max(initial=0.0)) + eps)

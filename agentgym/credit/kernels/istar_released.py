@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agentgym.credit.kernels.normalise import Norm, group_count, normalise, whiten
+from agentgym.credit.kernels.normalise import Norm, group_count, normalise
 from agentgym.credit.segments import BoolArray, FloatArray, IntArray
 
 
@@ -27,9 +27,6 @@ def first_row_rloo(x: FloatArray, turn_group: IntArray, is_first: BoolArray) -> 
     return centred * np.where(n > 1, n / np.maximum(n - 1, 1), 1.0)
 
 
-def whitened_turns(x: FloatArray, tokens: IntArray, turn_of_token: IntArray, mask: BoolArray) -> FloatArray:
-    """Turn values whitened over the policy tokens that carry them; shape (K,). A turn without tokens gets 0."""
-    spread = np.where(mask, x[turn_of_token], 0.0)
-    white = whiten(spread, mask)
-    total = np.bincount(turn_of_token[mask], weights=white[mask], minlength=len(x))
-    return total / np.maximum(tokens, 1)
+def whitened_turns(x: FloatArray, tokens: FloatArray) -> FloatArray:
+    """Turn values whitened over the policy tokens that carry them, batch-wide; shape (K,)."""
+    return normalise(x, np.zeros(len(x), dtype=np.int64), Norm(eps=0.0, variance_eps=1e-8), tokens)

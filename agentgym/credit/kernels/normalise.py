@@ -54,7 +54,7 @@ def group_mean(x: FloatArray, group: IntArray, weight: FloatArray | None = None)
     """Mean (or weighted mean) of each group 0..G-1; 0 for a group without weight; shape (G,)."""
     n = group_count(group, weight)
     total = np.bincount(group, weights=x if weight is None else x * weight, minlength=len(n))
-    return _divide(total, n)
+    return _divide(total.astype(np.float64), n)
 
 
 def deviation(x: FloatArray, group: IntArray, weight: FloatArray | None = None) -> FloatArray:

@@ -1,5 +1,25 @@
 """The methods: frozen dataclasses that bind parameters and take a `Batch`. Importing registers them all."""
 
-from agentgym.credit.methods import outcome, signals, token_gae, turns
+from agentgym.credit.methods import (
+    outcome,
+    process,
+    redistribution,
+    released,
+    signals,
+    token_gae,
+    token_returns,
+    trees,
+    turns,
+)
 
-__all__ = ["outcome", "signals", "token_gae", "turns"]
+__all__ = [
+    "outcome",
+    "process",
+    "redistribution",
+    "released",
+    "signals",
+    "token_gae",
+    "token_returns",
+    "trees",
+    "turns",
+]

@@ -9,8 +9,10 @@ import numpy as np
 from agentgym.credit.batch import Batch
 from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.baselines import turn_baseline
-from agentgym.credit.kernels.normalise import leave_one_out
-from agentgym.credit.segments import FloatArray, discounted_to_go
+from agentgym.credit.kernels.gae import masked_gae
+from agentgym.credit.kernels.normalise import leave_one_out, whiten
+from agentgym.credit.result import Credit
+from agentgym.credit.segments import FloatArray, discounted_to_go, segment_sum
 
 Source = Literal["return", "outcome"]
 """``return``: sum of the turn rewards under the run's scheme. ``outcome``: the raw outcome component."""
@@ -46,9 +48,21 @@ def against_siblings(batch: Batch, to_go: FloatArray) -> FloatArray:
 def token_returns_against_siblings(batch: Batch, token_reward: FloatArray) -> FloatArray:
     """float64[T]: undiscounted token returns-to-go minus the mean total of the other trajectories of the group."""
     to_go = discounted_to_go(token_reward, batch.token_offsets, 1.0)
-    total = np.bincount(batch.token_trajectory, token_reward, batch.n_trajectories)
+    total = segment_sum(token_reward, batch.token_offsets)
     baseline = leave_one_out(total, batch.group_index)
     return to_go - np.repeat(baseline, np.diff(batch.token_offsets))
+
+
+def token_reward_credit(
+    batch: Batch, token_reward: FloatArray, estimator: str, gamma: float, lam: float, method: str
+) -> Credit:
+    """Credit of given token rewards: returns-to-go against siblings' totals, or PPO's GAE (column ``value``)."""
+    if estimator == "siblings":
+        return Credit.from_tokens(batch, token_returns_against_siblings(batch, token_reward))
+    if estimator == "gae":
+        found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)
+        return Credit.from_tokens(batch, whiten(found.advantage, batch.trained), found.returns)
+    raise CreditError(f"{method}: estimator is {estimator!r}; expected 'siblings' or 'gae'.")
 
 
 def bootstrap(batch: Batch, truncation: str, method: str) -> FloatArray:

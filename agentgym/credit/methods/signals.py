@@ -9,12 +9,18 @@ import numpy as np
 
 from agentgym.credit.batch import Batch
 from agentgym.credit.errors import CreditError
-from agentgym.credit.kernels.gae import masked_gae
 from agentgym.credit.kernels.igpo import Gain, accumulate, information_gain, normalised_turn_rewards
 from agentgym.credit.kernels.implicit import implicit_step_reward
-from agentgym.credit.kernels.normalise import Norm, normalise, whiten
+from agentgym.credit.kernels.normalise import Norm, normalise
 from agentgym.credit.kernels.spa import progress_reward
-from agentgym.credit.methods.common import Source, against_siblings, check_fraction, episode_reward, turn_returns
+from agentgym.credit.methods.common import (
+    Source,
+    against_siblings,
+    check_fraction,
+    episode_reward,
+    token_reward_credit,
+    turn_returns,
+)
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray
@@ -30,9 +36,9 @@ from agentgym.credit.segments import FloatArray
 )
 @dataclass(frozen=True)
 class Spa:
-    """``r_k = α ĉ_k + β g_k``; ``ĉ`` is trained so that ``Σ_k ĉ_k`` regresses on the outcome, g_k = the action was executable.
+    """``r_k = α ĉ_k + β g_k``; ``Σ_k ĉ_k`` was trained to regress on the outcome, g_k = the action was executable.
 
-    The paper hands r_k to PPO at the last token of the turn (``spa_ppo``: token GAE with the column ``value``, whitened);
+    The paper hands r_k to PPO at the turn's last token (``spa_ppo``: token GAE with the column ``value``, whitened);
     without a critic the turn's return-to-go is compared with the other trajectories', as in `turn_rloo`. ĉ may be
     negative; an episode of one turn gets all. Ungated: the signal is the paper's, also where every episode failed
     (watch ``shaping_only_groups``).
@@ -55,20 +61,9 @@ class Spa:
         """The credit of the batch."""
         check_fraction("spa", gamma=self.gamma, lam=self.lam)
         reward = progress_reward(batch.column("progress"), batch.column("executable"), self.alpha, self.beta)
-        return turn_reward_credit(batch, reward, self.estimator, self.gamma, self.lam, "spa")
-
-
-def turn_reward_credit(
-    batch: Batch, reward: FloatArray, estimator: str, gamma: float, lam: float, method: str
-) -> Credit:
-    """Credit of given turn rewards: against siblings, or PPO's token GAE with each reward at the turn's last token."""
-    if estimator == "siblings":
-        return Credit.from_turns(batch, against_siblings(batch, turn_returns(batch, reward, gamma)))
-    if estimator == "gae":
-        token_reward = batch.at_turn_ends(reward)
-        found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)
-        return Credit.from_tokens(batch, whiten(found.advantage, batch.trained), found.returns)
-    raise CreditError(f"{method}: estimator is {estimator!r}; expected 'siblings' or 'gae'.")
+        if self.estimator == "siblings":
+            return Credit.from_turns(batch, against_siblings(batch, turn_returns(batch, reward, self.gamma)))
+        return token_reward_credit(batch, batch.at_turn_ends(reward), self.estimator, self.gamma, self.lam, "spa")
 
 
 @register(

@@ -14,7 +14,7 @@ from agentgym.credit.kernels.normalise import whiten
 from agentgym.credit.methods.common import bootstrap, check_fraction
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
-from agentgym.credit.segments import segment_ids
+from agentgym.credit.segments import FloatArray, IntArray, segment_ids
 
 
 @register(
@@ -64,7 +64,7 @@ class Gae:
 )
 @dataclass(frozen=True)
 class BilevelGae:
-    """Turns: ``δ_k = r_k + γ_h V(e_{k+1}) − V(e_k)``, ``A_k = δ_k + γ_h λ A_{k+1}``; then token GAE with reward ``A_k + V(e_k)`` at e_k.
+    """``δ_k = r_k + γ_h V(e_{k+1}) − V(e_k)``, ``A_k = δ_k + γ_h λ A_{k+1}``; token GAE of ``A_k + V(e_k)`` inside.
 
     e_k is the last policy token of turn k. Boundaries are spans. The released code finds turns as tokens with a
     non-zero reward: a turn of reward 0 merges into the next one, and a last turn of reward 0 is an error
@@ -113,7 +113,7 @@ class BilevelGae:
         return _credit(batch, found, self.whiten)
 
 
-def _turns_by_reward(batch: Batch):  # type: ignore[no-untyped-def]
+def _turns_by_reward(batch: Batch) -> tuple[FloatArray, IntArray, IntArray, IntArray]:
     """Turns as the released code finds them: each ends at a token whose reward isn't 0."""
     reward, mask = batch.token_rewards, batch.policy_mask
     is_end = (reward != 0.0) & mask
@@ -123,8 +123,8 @@ def _turns_by_reward(batch: Batch):  # type: ignore[no-untyped-def]
     if open_end.any():
         row = int(np.flatnonzero(open_end)[0])
         raise CreditError(
-            f"bilevel_gae, trajectory {of_trajectory[row]}: the last turn's reward is 0, so the released rule finds no end "
-            "for it. Use boundaries='spans'."
+            f"bilevel_gae, trajectory {of_trajectory[row]}: the last turn's reward is 0, so the released rule finds no "
+            "end for it. Use boundaries='spans'."
         )
     turn_of_token = np.where(mask, np.cumsum(is_end) - is_end, -1)
     return reward[ends], turn_of_token, ends, np.searchsorted(ends, batch.token_offsets)

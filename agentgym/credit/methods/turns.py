@@ -34,7 +34,7 @@ from agentgym.credit.segments import FloatArray, IntArray, factorise_ints
 )
 @dataclass(frozen=True)
 class TurnRloo:
-    """``A_{i,t} = G_{i,t} − 1/(n−1) Σ_{j≠i} G_{j,t}`` with ``G_{i,t} = Σ_{s≥t} γ^{s−t} r_{i,s}``, 0 once j has finished.
+    """``A_{i,t} = G_{i,t} − 1/(n−1) Σ_{j≠i} G_{j,t}``, ``G_{i,t} = Σ_{s≥t} γ^{s−t} r_{i,s}``, 0 once j has finished.
 
     The baseline never looks at the trajectory itself, so it can't reward stopping early or late. Group of one: 0. A
     group in which nothing was earned: 0. In a tree, inherited turns aren't in the baseline.

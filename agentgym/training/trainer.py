@@ -1,0 +1,345 @@
+"""The trainer: a supervised warm start, then RL as five functions over one batch.
+
+``collect`` plays groups of episodes, ``score`` adds the columns that the credit method needs, ``assign`` computes the
+credit, ``update`` makes the optimizer steps, ``log`` writes what happened. One learner on one device; larger scale goes
+through other trainers. Everything random follows from the seed and the step's number, so that a resumed run is the run.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agentgym.core.env import AgentEnv
+from agentgym.core.errors import ConfigError, DataError
+from agentgym.core.policy import Policy, Sampling
+from agentgym.core.records import Trajectory
+from agentgym.core.registry import load
+from agentgym.core.seeding import derive_rng, derive_seed
+from agentgym.core.tasks import Curriculum, TaskSampler
+from agentgym.credit import Batch, Credit, CreditError, make
+from agentgym.evaluation.intervals import mean_interval, wilson
+from agentgym.rollout.batch import to_batch, trainable
+from agentgym.rollout.engine import collect_all
+from agentgym.rollout.jobs import Job, plan
+from agentgym.training import checkpoints
+from agentgym.training.config import TrainConfig
+from agentgym.training.logprobs import LogprobScorer
+from agentgym.training.metrics import MetricsLog
+from agentgym.training.models import build_policy, make_env
+from agentgym.training.scoring import scorers_for
+from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
+
+OnStep = Callable[[str, int, int, Mapping[str, Any]], None]
+"""``(phase, step, steps, row)``, after each step: for progress displays."""
+
+
+class Trainer:
+    """A training run in memory.
+
+    Args:
+        config: The run.
+        policy: A ready policy with a trainable ``model``; None builds the one that the configuration names.
+    """
+
+    def __init__(self, config: TrainConfig, policy: Any = None) -> None:
+        self.config = config
+        if config.sampling.temperature <= 0:
+            raise ConfigError("sampling.temperature must be above 0 to train: greedy samples have no gradient.")
+        self.policy = policy if policy is not None else build_policy(config)
+        self.model = self.policy.model
+        self.device: torch.device = next(self.model.parameters()).device
+        try:
+            self.method = make(config.credit.method, **config.credit.parameters)
+        except (CreditError, TypeError) as error:
+            raise ConfigError(f"credit: {error}") from error
+        self._env = make_env(config)
+        self.warm_steps = 0
+        self.updates = 0
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._phase = "warm_start"
+        self.scorers: dict[str, Any] = {}
+        self._reference: Any = None
+
+    # ------------------------------------------------------------------ warm start
+
+    def warm_step(self) -> Metrics:
+        """One supervised step on fresh episodes of the expert."""
+        section, step = self.config.warm_start, self.warm_steps
+        if self._optimizer is None:
+            self._optimizer = self._adamw(section.learning_rate, section.weight_decay)
+        rate = section.learning_rate * _warmup_cosine(step, section.steps, section.warmup)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        expert = load("agentgym.policies.scripted:ScriptedPolicy")(section.mistake_rate, self.policy.renderer)
+        jobs = list(plan(section.batch_size, 1, derive_seed(self.config.seed, "warm start", step)))
+        batch = to_batch([t for t in self._play(jobs, expert, self.config.sampling) if trainable(t)])
+        self.model.train()
+        metrics = supervised_step(
+            self.model, self._optimizer, batch, max_tokens=self.config.rl.max_tokens, max_grad_norm=1.0
+        )
+        self.model.eval()
+        self.warm_steps += 1
+        self.policy.updated(self.warm_steps)
+        return {**metrics, "learning_rate": rate, "outcome": float(np.nanmean(batch.outcome))}
+
+    # ------------------------------------------------------------------ RL, in five functions
+
+    def begin_rl(self) -> None:
+        """Makes what RL needs: its optimizer, scorers and reference, all from the policy as it stands."""
+        self._phase = "rl"
+        self._optimizer = self._adamw(self.config.rl.learning_rate, self.config.rl.weight_decay)
+        self.scorers = scorers_for(self.config, self.model)
+        if self.config.rl.kl_coef:
+            self._reference = copy.deepcopy(self.model).requires_grad_(False)
+        for i in range(self.config.credit.scorer_warmup if self.scorers else 0):
+            batch = self.batch(self.collect(-1 - i))
+            for scorer in self.scorers.values():
+                scorer.fit(batch)
+
+    def collect(self, update: int) -> list[Trajectory]:
+        """Groups of episodes of the current policy. Equal updates play equal tasks."""
+        section = self.config.rl
+        seed = derive_seed(self.config.seed, "rl", update)
+        progress = min(max(update, 0) / max(section.updates, 1), 1.0)
+        jobs = list(plan(section.groups * section.group_size, section.group_size, seed, progress=progress))
+        return self._play(self._with_curriculum(jobs, seed, progress), self.policy, self.config.sampling)
+
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        """The columns of the episodes that were scored."""
+        usable = [trajectory for trajectory in trajectories if trainable(trajectory)]
+        if not usable:
+            faults = trajectories[0].faults if trajectories else []
+            why = f" The first one: {faults[0].boundary}: {faults[0].message}" if faults else ""
+            raise DataError(f"None of {len(trajectories)} episodes was scored.{why}")
+        return to_batch(usable)
+
+    def score(self, batch: Batch) -> tuple[Batch, Metrics]:
+        """The batch with the columns that the method needs; scorers that learn do so first."""
+        metrics: Metrics = {}
+        for scorer in self.scorers.values():
+            metrics |= scorer.fit(batch)
+            batch = batch.with_columns(scorer(batch))
+        if self._reference is not None:
+            score = LogprobScorer("ref_logprob", self.config.sampling.temperature, self.config.rl.max_tokens)
+            with autocast(self.device):
+                batch = batch.with_columns(score(batch, self._reference))
+        return batch, metrics
+
+    def assign(self, batch: Batch) -> Credit:
+        """The credit of every turn and token."""
+        return self.method(batch)
+
+    def update(self, batch: Batch, credit: Credit) -> Metrics:
+        """The optimizer steps of one update; returns means over them."""
+        section = self.config.rl
+        assert self._optimizer is not None
+        rate = section.learning_rate * min(1.0, (self.updates + 1) / max(section.warmup_updates, 1))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        rng = derive_rng(self.config.seed, "minibatches", self.updates)
+        temperature = self.config.sampling.temperature
+        self.model.train()
+        rows = [
+            policy_step(self.model, self._optimizer, batch, credit, chosen, section, temperature)
+            for chosen in minibatches(batch, credit, section, rng)
+        ]
+        self.model.eval()
+        self.updates += 1
+        self.policy.updated(self.warm_steps + self.updates)
+        metrics = {key: float(np.mean([row[key] for row in rows if key in row])) for key in (rows[0] if rows else {})}
+        if rows:
+            metrics["sampler_gap"] = rows[0]["sampler_gap"]
+        return {**metrics, "optimizer_steps": float(len(rows)), "learning_rate": rate}
+
+    def rl_step(self) -> dict[str, Any]:
+        """Collect, score, assign, update; returns the row to log."""
+        began = time.perf_counter()
+        trajectories = self.collect(self.updates)
+        collected = time.perf_counter()
+        batch, scores = self.score(self.batch(trajectories))
+        credit = self.assign(batch)
+        metrics = self.update(batch, credit)
+        ended = time.perf_counter()
+        scored = [trajectory for trajectory in trajectories if trajectory.scored]
+        return {
+            "success": float(np.mean([bool(t.success) for t in scored])),
+            "outcome": float(np.nanmean(batch.outcome)),
+            "reward": float(np.mean([t.total_reward for t in scored])),
+            "turns": float(np.mean([len(t.turns) for t in scored])),
+            "invalid_turns": float(1.0 - batch.column("valid").mean()),
+            "faults": len(trajectories) - len(scored),
+            "tokens": int(batch.policy_mask.sum()),
+            **metrics,
+            **scores,
+            **{f"credit/{key}": value for key, value in credit.diagnostics.items() if isinstance(value, float)},
+            "seconds_collect": collected - began,
+            "seconds_learn": ended - collected,
+        }
+
+    # ------------------------------------------------------------------ evaluation
+
+    def evaluate(self, *, greedy: bool) -> dict[str, Any]:
+        """Success, reward and turns on held-out tasks, the same ones at every call and for every method."""
+        section = self.config.evaluation
+        sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
+        jobs = list(plan(section.tasks, 1, derive_seed(0, "evaluation")))
+        found = self._play(jobs, self.policy, sampling, split=section.split)
+        scored = [trajectory for trajectory in found if trajectory.scored]
+        success = wilson(sum(bool(t.success) for t in scored), len(scored))
+        reward = mean_interval([t.total_reward for t in scored])
+        return {
+            "success": success.value,
+            "success_low": success.low,
+            "success_high": success.high,
+            "reward": reward.value,
+            "reward_low": reward.low,
+            "reward_high": reward.high,
+            "turns": float(np.mean([len(t.turns) for t in scored])),
+            "tasks": len(scored),
+        }
+
+    # ------------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {
+            "phase": self._phase,
+            "warm_steps": self.warm_steps,
+            "updates": self.updates,
+            "model": self.model.state_dict(),
+            "optimizer": None if self._optimizer is None else self._optimizer.state_dict(),
+            "scorers": {name: scorer.state_dict() for name, scorer in self.scorers.items()},
+            "reference": None if self._reference is None else self._reference.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where ``state_dict`` was taken."""
+        self.model.load_state_dict(state["model"])
+        self._phase = state["phase"]
+        if self._phase == "rl":
+            section: Any = self.config.rl
+            self.scorers = scorers_for(self.config, self.model)
+            if self.config.rl.kl_coef:
+                self._reference = copy.deepcopy(self.model).requires_grad_(False)
+                self._reference.load_state_dict(state["reference"])
+        else:
+            section = self.config.warm_start
+        if state["optimizer"] is not None:
+            self._optimizer = self._adamw(section.learning_rate, section.weight_decay)
+            self._optimizer.load_state_dict(state["optimizer"])
+        for name, scorer in self.scorers.items():
+            scorer.load_state_dict(state["scorers"][name])
+        self.warm_steps, self.updates = state["warm_steps"], state["updates"]
+        self.policy.updated(self.warm_steps + self.updates)
+
+    # ------------------------------------------------------------------ parts
+
+    def _play(
+        self, jobs: Sequence[Job], policy: Policy, sampling: Sampling, *, split: str | None = None
+    ) -> list[Trajectory]:
+        with autocast(self.device):
+            return collect_all(
+                jobs, lambda: self._fresh_env(split), policy, sampling=sampling, concurrency=self.config.concurrency
+            )
+
+    def _fresh_env(self, split: str | None) -> AgentEnv:
+        """An environment over the same world."""
+        env = make_env(self.config)
+        if split is not None:
+            env.split = split
+        return env
+
+    def _with_curriculum(self, jobs: Sequence[Job], seed: int, progress: float) -> Sequence[Job]:
+        window = self.config.env.curriculum
+        if not window:
+            return jobs
+        if len(window) != 4:
+            raise ConfigError(f"env.curriculum takes four numbers (low, high, low, high), got {list(window)}.")
+        curriculum = Curriculum((window[0], window[1]), (window[2], window[3]))
+        sampler = TaskSampler(self._env.game.tasks(), self.config.env.split, curriculum=curriculum)
+        tasks = {
+            group: sampler.draw(derive_rng(seed, "task", group), progress).task_id for group in {j.group for j in jobs}
+        }
+        return [Job(j.index, j.group, j.env_seed, j.policy_seed, tasks[j.group], j.progress) for j in jobs]
+
+    def _adamw(self, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.95))
+
+
+def train(
+    config: TrainConfig, out: Path, *, resume: bool = False, policy: Any = None, on_step: OnStep | None = None
+) -> Trainer:
+    """A whole run in a folder: ``config.json``, ``metrics.jsonl``, ``checkpoint.pt``, and ``model/`` at the end.
+
+    Args:
+        config: The run.
+        out: Its folder.
+        resume: Go on from the last checkpoint.
+        policy: A ready policy, as for ``Trainer``.
+        on_step: Called after each step.
+    """
+    checkpoint = checkpoints.open_run(out, config.to_dict(), resume=resume)
+    trainer = Trainer(config, policy)
+    rows = 0
+    if checkpoint is not None:
+        state = checkpoints.load(checkpoint, trainer.device)
+        trainer.load_state_dict(state["trainer"])
+        rows = state["rows"]
+    log = MetricsLog(out, config.log, config.to_dict(), rows)
+
+    def report(phase: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
+        log.write(phase, step, row)
+        if on_step is not None:
+            on_step(phase, step, steps, row)
+
+    def save(force: bool = False) -> None:
+        step, every = (trainer.updates, 1) if trainer.updates else (trainer.warm_steps, 10)
+        if force or step % (config.log.save_every * every) == 0:
+            checkpoints.save(out / "checkpoint.pt", {"trainer": trainer.state_dict(), "rows": log.rows})
+
+    def evaluate() -> None:
+        for name in ("greedy", "sampled"):
+            if getattr(config.evaluation, name):
+                report(
+                    f"evaluation_{name}", trainer.updates, config.rl.updates, trainer.evaluate(greedy=name == "greedy")
+                )
+
+    try:
+        while trainer.warm_steps < config.warm_start.steps:
+            row = trainer.warm_step()
+            report("warm_start", trainer.warm_steps, config.warm_start.steps, row)
+            save()
+        if config.rl.updates and trainer.state_dict()["phase"] != "rl":
+            if config.evaluation.every:
+                evaluate()
+            trainer.begin_rl()
+            save(force=True)
+        while trainer.updates < config.rl.updates:
+            row = trainer.rl_step()
+            report("rl", trainer.updates, config.rl.updates, row)
+            every = config.evaluation.every
+            if trainer.updates == config.rl.updates or (every and trainer.updates % every == 0):
+                evaluate()
+            save()
+        save(force=True)
+    finally:
+        log.close()
+    load("agentgym.policies.tiny:save")(trainer.model, trainer.policy.tokenizer, out / "model")
+    return trainer
+
+
+def _warmup_cosine(step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate: a linear rise over ``warmup`` of the steps, then a cosine down to a tenth."""
+    rise = max(int(steps * warmup), 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))

@@ -1,0 +1,1 @@
+"""Shopping-v0: the WebShop task without its known flaws."""

@@ -1,0 +1,1 @@
+"""ShoppingTiny-v0: shopping for models of a million parameters."""

@@ -1,0 +1,1 @@
+"""WebShop-v0: the official text environment, to the byte."""

@@ -1,0 +1,130 @@
+"""Tasks of WebShop-v0: the official goals where their files are at hand, else goals over the procedural catalogue."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from agentgym.core.errors import ConfigError
+from agentgym.core.seeding import derive_seed
+from agentgym.core.tasks import GeneratedTasks, ListedTasks, Task, TaskSource
+from agentgym.environments.shopping.catalog import CatalogSpec, StoredCatalogue, open_catalogue
+from agentgym.environments.shopping.product import Catalogue, Product
+from agentgym.environments.shopping.webshop.official import Goal, draw_price_cap, load_goals, load_products
+from agentgym.environments.shopping.webshop.ranking import ListCatalogue, Ranker, Reranked, make_ranker
+
+TEST_GOALS, VALIDATION_GOALS = 500, 1000
+"""The split of the published baselines: goals 0 to 499 test, 500 to 1499 validation, the rest train."""
+
+
+class WebShopTasks(TaskSource, Protocol):
+    """Goals, and the catalogue that belongs to a split."""
+
+    def catalogue(self, split: str) -> Catalogue:
+        """What the shop sells to tasks of ``split``."""
+        ...
+
+
+class OfficialTasks(ListedTasks):
+    """The goals of the official files, in the official order; ids are ``"goal/<index>"``."""
+
+    def __init__(self, data_dir: Path, num_products: int | None, human: bool, seed: int, ranker: str | Ranker) -> None:
+        products, self._goals = _load(data_dir.resolve(), num_products, human, seed)
+        rank = _named_ranker(ranker, products) if isinstance(ranker, str) else ranker
+        self._catalogue = ListCatalogue(products, rank)
+        test, validation = split_borders(len(self._goals))
+        names = [f"goal/{index}" for index in range(len(self._goals))]
+        ids = {"train": names[validation:], "validation": names[test:validation], "test": names[:test]}
+        super().__init__(ids, self._task)
+
+    def catalogue(self, split: str) -> Catalogue:
+        """See ``WebShopTasks.catalogue``: all splits share it."""
+        return self._catalogue
+
+    def _task(self, task_id: str, split: str) -> Task:
+        goal = self._goals[int(task_id.rpartition("/")[2])]
+        return Task(task_id, split, data={"goal": goal}, reference={"goal": goal})
+
+
+def split_borders(n_goals: int) -> tuple[int, int]:
+    """Where validation and train begin. Small files are cut at a tenth and a fifth."""
+    if n_goals > TEST_GOALS + VALIDATION_GOALS:
+        return TEST_GOALS, TEST_GOALS + VALIDATION_GOALS
+    return n_goals // 10, n_goals // 5
+
+
+@lru_cache(maxsize=4)
+def _load(data_dir: Path, num_products: int | None, human: bool, seed: int) -> tuple[tuple[Product, ...], list[Goal]]:
+    products = tuple(load_products(data_dir, num_products=num_products, seed=seed))
+    if not products:
+        raise ConfigError(f"The official files in {str(data_dir)!r} hold no usable product.")
+    return products, load_goals(data_dir, products, human=human, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def _named_ranker(name: str, products: tuple[Product, ...]) -> Ranker:
+    return make_ranker(name, products)
+
+
+class GeneratedGoals(GeneratedTasks):
+    """Goals in the official form over the procedural catalogue, one catalogue a split."""
+
+    def __init__(self, size: int, human: bool, seed: int, ranker: Ranker | None) -> None:
+        super().__init__(self._task)
+        self._size, self._human, self._seed, self._ranker = size, human, seed, ranker
+        self._opened: dict[str, StoredCatalogue] = {}
+        CatalogSpec(size, seed)  # refuses a bad size now rather than at the first reset
+
+    def catalogue(self, split: str) -> Catalogue:
+        """See ``WebShopTasks.catalogue``."""
+        stored = self._stored(split)
+        return stored if self._ranker is None else Reranked(stored, self._ranker)
+
+    def _stored(self, split: str) -> StoredCatalogue:
+        if split not in self._opened:
+            self._opened[split] = open_catalogue(CatalogSpec(self._size, self._seed, split))
+        return self._opened[split]
+
+    def _task(self, split: str, number: int) -> Task:
+        rng = random.Random(derive_seed("webshop goal", self._seed, split, number))
+        goal = draw_official_goal(self._stored(split), rng, human=self._human)
+        return Task(f"{split}/{number}", split, data={"goal": goal}, reference={"goal": goal})
+
+
+def draw_official_goal(catalogue: StoredCatalogue, rng: random.Random, *, human: bool) -> Goal:
+    """A goal under the official keys for a random product that has near misses where the catalogue has some.
+
+    Args:
+        catalogue: Whose products are asked for.
+        rng: Draws the goal.
+        human: Options as a list of values, as in the goals that people wrote; else as a dict.
+    """
+    base = catalogue.base(rng.randrange(catalogue.n_bases))
+    product = catalogue.product(base.position)
+    others = [attribute for attribute in product.attributes if attribute != base.attribute]
+    attributes = [base.attribute, *rng.sample(others, rng.randint(0, 2))]
+    options = {name: rng.choice(values) for name, values in product.options.items()}
+    options[base.option[0]] = base.option[1]
+    cap, cap_text = draw_price_cap(product.price, rng)
+    return {
+        "asin": product.asin,
+        "category": product.category,
+        "query": product.query,
+        "name": product.title,
+        "product_category": product.product_category,
+        "instruction_text": _words(product.query, attributes, options, human=human) + cap_text,
+        "attributes": attributes,
+        "price_upper": cap,
+        "goal_options": list(options.values()) if human else options,
+        "weight": 1,
+    }
+
+
+def _words(kind: str, attributes: Sequence[str], options: dict[str, Any], *, human: bool) -> str:
+    if human:
+        return f"i am looking for a {', '.join(attributes)} {kind} in {' and '.join(options.values())}"
+    named = ", and ".join(f"{name}: {value}" for name, value in options.items())
+    return f"Find me {', '.join(attributes)} {kind} with {named}"
