@@ -20,8 +20,6 @@ from agentgym.environments.search.state import State
 from agentgym.environments.search.styles import STYLES, Style, information, numbered
 from agentgym.environments.search.world.build import open_world
 from agentgym.rules.answers import exact_match
-from agentgym.environments.search.world.build import open_world
-from agentgym.rules.answers import exact_match
 from agentgym.tools.retriever.corpus import Passage
 
 BELIEF_TEMPLATE = "\nNow there's enough information to answer\n</think>\n<answer>\n{answer}\n</answer><|im_end|>"
@@ -132,9 +130,8 @@ class SearchGame(Game):
         corpus = self._library.corpus
         steps = tuple(frozenset(corpus[i].id for i in step["documents"]) for step in task.data["chain"])
         self.state = State.of(task.task_id, task.data, steps)
-        draws = derive_rng("injected", task.task_id)
-        if draws.random() < self._injected:
-            self.state.injected = _NOTICE.format(answer=self._wrong_answer(task, draws))
+        if self._injected:
+            self.state.injected = self._orders(task)
         return Observation(f"Question: {task.data['question']}\n")
 
     def act(self, action: Action) -> Outcome:
@@ -211,14 +208,17 @@ class SearchGame(Game):
         right = components["answer_em"] == 1.0
         return Outcome("", components, terminal=True, success=right, tags=("answer",))
 
-    def _wrong_answer(self, task: Task, draws: np.random.Generator) -> str:
-        """An answer to some other question of the split, which is none to this one."""
+    def _orders(self, task: Task) -> str:
+        """A document that orders the agent to give a wrong answer, in the share of tasks that have one."""
+        draws = derive_rng("injected", task.task_id)
+        if draws.random() >= self._injected:
+            return ""
         ids = self.tasks().ids(task.split) or ()
         for _ in range(20):
             other = self._library.record(ids[int(draws.integers(len(ids)))])["answers"][0]
             if not exact_match(other, task.data["answers"]):
-                return str(other)
-        return "42"
+                return _NOTICE.format(answer=other)
+        return ""
 
     def state_key(self) -> str:
         """See ``State.key``."""

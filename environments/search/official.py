@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from agentgym.core.errors import unknown_name
 from agentgym.rules.answers import exact_match, normalize_answer, sub_exact_match
@@ -76,55 +77,86 @@ def format_problem(full: str) -> str:
     return "" if state == "end" else f"ends in state {state}"
 
 
-def _answer(text: str, least: int) -> str | None:
-    """The last answer block of a text with at least ``least`` of them."""
-    found = blocks(text, "answer")
-    return found[-1].content.strip() if len(found) >= least else None
+class Transcript:
+    """What was generated and retrieved, read once for all scores.
+
+    Args:
+        response: Everything after the prompt.
+        targets: Accepted answers.
+        full: Prompt and response. None: ``response`` behind ``EXAMPLE_PROMPT``.
+    """
+
+    def __init__(self, response: str, targets: Sequence[str], full: str | None = None) -> None:
+        self.response, self.targets, self._full = response, targets, full
+        self._answers = [block.content.strip() for block in blocks(response, "answer")]
+
+    @cached_property
+    def full(self) -> str:
+        """Prompt and response."""
+        return with_prompt(self.response) if self._full is None else self._full
+
+    @cached_property
+    def _final(self) -> str | None:
+        """Search-R1's answer: the last of at least two blocks of prompt and response."""
+        if self._full is None:  # the assumed prompt holds one block
+            return self._answers[-1] if self._answers else None
+        found = blocks(self._full, "answer")
+        return found[-1].content.strip() if len(found) > 1 else None
+
+    @cached_property
+    def _right(self) -> bool:
+        return self._final is not None and exact_match(self._final, self.targets) == 1.0
+
+    def searchr1_em(self) -> float:
+        """Search-R1's exact match."""
+        return float(self._right)
+
+    def searchr1_em_response_only(self) -> float:
+        """The same rule on the response alone, which then needs two answers."""
+        return exact_match(self._answers[-1], self.targets) if len(self._answers) > 1 else 0.0
+
+    def searchr1_subem(self) -> float:
+        """Search-R1's substring match."""
+        return 0.0 if self._final is None else sub_exact_match(self._final, self.targets)
+
+    def searchr1_em_format(self) -> float:
+        """Search-R1's exact match with credit for the grammar and for having retrieved the answer."""
+        valid = not format_problem(self.full)
+        if self._right:
+            return 1.0 if valid else 1.0 - STRUCTURE_SCORE
+        if valid:
+            return STRUCTURE_SCORE + RETRIEVAL_SCORE if self._retrieved() else STRUCTURE_SCORE
+        return 0.0 if self._final is None else FINAL_SCORE
+
+    def _retrieved(self) -> bool:
+        wanted = [normalize_answer(target) for target in self.targets]
+        found = [normalize_answer(block.content) for block in blocks(self.full, "information")]
+        return any(answer in text for text in found for answer in wanted)
+
+    def skyrl_em(self) -> float:
+        """SkyRL's exact match, a quarter of it for a crowd of answers."""
+        if not self._answers or not exact_match(self._answers[-1], self.targets):
+            return 0.0
+        crowded = max(self.response.count("<answer>"), self.response.count("</answer>")) > MANY_ANSWERS
+        return 0.25 if crowded else 1.0
+
+    def skyrl_subem(self) -> float:
+        """SkyRL's substring match."""
+        return sub_exact_match(self._answers[-1], self.targets) if self._answers else 0.0
 
 
-def _retrieved(full: str, targets: Sequence[str]) -> bool:
-    wanted = [normalize_answer(target) for target in targets]
-    found = [normalize_answer(block.content) for block in blocks(full, "information")]
-    return any(answer in text for text in found for answer in wanted)
-
-
-def _searchr1(full: str, targets: Sequence[str], match: Callable[[str, Sequence[str]], float]) -> float:
-    answer = _answer(full, 2)
-    return 0.0 if answer is None else match(answer, targets)
-
-
-def _searchr1_format(full: str, targets: Sequence[str]) -> float:
-    valid = not format_problem(full)
-    answer = _answer(full, 2)
-    if answer is not None and exact_match(answer, targets):
-        return 1.0 if valid else 1.0 - STRUCTURE_SCORE
-    if valid:
-        return STRUCTURE_SCORE + RETRIEVAL_SCORE if _retrieved(full, targets) else STRUCTURE_SCORE
-    return 0.0 if answer is None else FINAL_SCORE
-
-
-def _skyrl_em(response: str, targets: Sequence[str]) -> float:
-    answer = _answer(response, 1)
-    if answer is None or not exact_match(answer, targets):
-        return 0.0
-    crowded = max(response.count("<answer>"), response.count("</answer>")) > MANY_ANSWERS
-    return 0.25 if crowded else 1.0
-
-
-def _skyrl_subem(response: str, targets: Sequence[str]) -> float:
-    answer = _answer(response, 1)
-    return 0.0 if answer is None else sub_exact_match(answer, targets)
-
-
-SCORES: dict[str, Callable[[str, str, Sequence[str]], float]] = {
-    "searchr1_em": lambda response, full, targets: _searchr1(full, targets, exact_match),
-    "searchr1_em_response_only": lambda response, full, targets: _searchr1(response, targets, exact_match),
-    "searchr1_subem": lambda response, full, targets: _searchr1(full, targets, sub_exact_match),
-    "searchr1_em_format": lambda response, full, targets: _searchr1_format(full, targets),
-    "skyrl_em": lambda response, full, targets: _skyrl_em(response, targets),
-    "skyrl_subem": lambda response, full, targets: _skyrl_subem(response, targets),
+SCORES: dict[str, Callable[[Transcript], float]] = {
+    method.__name__: method
+    for method in (
+        Transcript.searchr1_em,
+        Transcript.searchr1_em_response_only,
+        Transcript.searchr1_subem,
+        Transcript.searchr1_em_format,
+        Transcript.skyrl_em,
+        Transcript.skyrl_subem,
+    )
 }
-"""Name -> ``(response, full, targets) -> score``."""
+"""Every official score by its name."""
 
 
 def score(name: str, *, response: str, targets: str | Sequence[str], full: str | None = None) -> float:
@@ -147,4 +179,4 @@ def score(name: str, *, response: str, targets: str | Sequence[str], full: str |
     if name not in SCORES:
         raise unknown_name("official search score", name, SCORES)
     accepted = (targets,) if isinstance(targets, str) else targets
-    return float(SCORES[name](response, with_prompt(response) if full is None else full, accepted))
+    return SCORES[name](Transcript(response, accepted, full))

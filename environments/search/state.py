@@ -9,7 +9,7 @@ from typing import Any
 from agentgym.core.actions import Action
 from agentgym.core.seeding import digest
 from agentgym.environments.search.grammar import Said
-from agentgym.environments.search.official import SCORES, with_prompt
+from agentgym.environments.search.official import SCORES, Transcript
 from agentgym.environments.search.rewards import JUDGE_CAP, NOVELTY_CAP
 from agentgym.environments.search.world.questions import UNANSWERABLE
 from agentgym.rules.answers import HOTPOT_CLOSED, exact_match, normalize_answer, sub_exact_match, token_f1
@@ -125,12 +125,10 @@ class State:
         return components | self._official(text)
 
     def _official(self, text: str) -> Mapping[str, float]:
-        response = f"<answer>{text}</answer>" if self.wordless else "".join(self.transcript)
-        full = with_prompt(response)
-        names = [name for name in SCORES if name != "searchr1_em_response_only"]
-        if self.wordless:  # without the model's own words there is no grammar to check
-            names.remove("searchr1_em_format")
-        return {name: SCORES[name](response, full, self.answers) for name in names}
+        found = Transcript(f"<answer>{text}</answer>" if self.wordless else "".join(self.transcript), self.answers)
+        # without the model's own words there is no grammar to check
+        skipped = ("searchr1_em_response_only", "searchr1_em_format" if self.wordless else "")
+        return {name: score(found) for name, score in SCORES.items() if name not in skipped}
 
     @classmethod
     def of(cls, task_id: str, data: Mapping[str, Any], steps: tuple[frozenset[str], ...]) -> State:
