@@ -11,3 +11,4 @@ register("agentgym/WebShop-v0", "agentgym.environments.shopping.webshop.game:Web
 register("agentgym/Shopping-v0", "agentgym.environments.shopping.shop.game:ShoppingGame")
 register("agentgym/ShoppingTiny-v0", "agentgym.environments.shopping.tiny.game:ShoppingTinyGame")
 register("agentgym/Search-v0", "agentgym.environments.search.game:search")
+register("agentgym/SearchTiny-v0", "agentgym.environments.search.tiny.game:SearchTinyGame")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from agentgym.core.actions import Action, Tool, tool
 from agentgym.core.errors import Boundary, ConfigError, Fault, unknown_name
+from agentgym.core.formats import ActionFormat
 from agentgym.core.game import Capabilities, Game, Observation, Outcome
 from agentgym.core.policy import Layout
+from agentgym.core.rewards import RewardScheme
 from agentgym.core.seeding import derive_rng
 from agentgym.core.tasks import Task, TaskSource
 from agentgym.environments.search.engine import Engine, LocalEngine
@@ -61,14 +64,14 @@ class SearchGame(Game):
     """
 
     components = COMPONENTS
-    schemes = SCHEMES
-    tools = TOOLS
-    formats = (TagsFormat(), "json", "react", "bracket")
+    schemes: ClassVar[Mapping[str, RewardScheme]] = SCHEMES
+    tools: tuple[Tool, ...] = TOOLS
+    formats: ClassVar[tuple[str | ActionFormat, ...]] = (TagsFormat(), "json", "react", "bracket")
     max_turns = 16
     max_tool_calls = MOST_CALLS
     max_observation = 8_192
     expert = "agentgym.environments.search.expert:Expert"
-    cheats: ClassVar[dict[str, str]] = {
+    cheats: ClassVar[Mapping[str, str]] = {
         name: f"agentgym.environments.search.cheats:{name.replace('-', '_')}"
         for name in (
             "blind-guess",
@@ -109,7 +112,8 @@ class SearchGame(Game):
             raise ConfigError(f"belief must hold '{{answer}}' once, got {belief!r}.")
         self._library = library
         self._engine = engine or LocalEngine(library)
-        self._top_k, self._passage, self._style, self._injected = top_k, passage, style, injected
+        self._top_k, self._passage, self._injected = top_k, passage, injected
+        self._style: Style = style
         self._belief = belief
 
     @property

@@ -1,4 +1,4 @@
-"""The tags of Search-R1 as an action format: ``<think> <search> <answer>``, with ``<open>`` and ReSeek's ``<judge>``."""
+"""The tags of Search-R1 as an action format, with ``<open>`` and ReSeek's ``<judge>``."""
 
 from __future__ import annotations
 

@@ -36,13 +36,14 @@ class Questions:
     def load(cls, folder: Path) -> Questions:
         """Opens the questions of a built world."""
         splits = np.load(folder / "splits.npy")
-        numbers = {name: np.flatnonzero(splits == i).tolist() for i, name in enumerate(SPLITS)}
+        numbers: dict[str, list[int]] = {name: np.flatnonzero(splits == i).tolist() for i, name in enumerate(SPLITS)}
         return cls(Texts.open(folder, "questions"), numbers)
 
     @classmethod
     def of(cls, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> Questions:
         """Records in memory, split -> records."""
-        numbers, texts = {}, []
+        numbers: dict[str, range] = {}
+        texts: list[str] = []
         for split, found in records.items():
             numbers[split] = range(len(texts), len(texts) + len(found))
             texts += [json.dumps(record, ensure_ascii=False) for record in found]

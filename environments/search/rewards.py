@@ -17,7 +17,11 @@ ANSWER_COVER = Component(
     "answer_cover", "outcome", 0.0, 1.0, "1 when the answer contains an accepted one and isn't much longer."
 )
 RETRIEVAL_RECALL = Component(
-    "retrieval_recall", "process", 0.0, 1.0, "Share of the proof's steps that a document seen now for the first time states."
+    "retrieval_recall",
+    "process",
+    0.0,
+    1.0,
+    "Share of the proof's steps that a document seen now for the first time states.",
 )
 RETRIEVAL_NOVELTY = Component(
     "retrieval_novelty", "process", 0.0, 1.0, f"Documents not seen before, of the first {NOVELTY_CAP} of the episode."
@@ -32,13 +36,15 @@ DOC_RELEVANCE = Component(
 JUDGE_CORRECT = Component(
     "judge_correct", "process", -1.0, 1.0, f"ReSeek's judgement: right or wrong, of the first {JUDGE_CAP}."
 )
-SEARCH_COST = Component("search_cost", "cost", -float(MOST_CALLS), 0.0, "-1 for every search and every opened document.")
+SEARCH_COST = Component(
+    "search_cost", "cost", -float(MOST_CALLS), 0.0, "-1 for every search and every opened document."
+)
 ABSTAIN = Component(
     "unanswerable_abstain",
     "process",
     -1.0,
     1.0,
-    "1 for saying that there is no answer where there is none, -1 where there is one, 0 for an answer to such a question.",
+    "1 for saying that there is no answer where there is none, 0 for another answer; -1 for saying so elsewhere.",
 )
 OFFICIAL = tuple(
     Component(name, "outcome", 0.0, 1.0, f"The score of that name in its own project ({source}).")

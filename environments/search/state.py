@@ -124,7 +124,7 @@ class State:
             components["unanswerable_abstain"] = -1.0
         return components | self._official(text)
 
-    def _official(self, text: str) -> Mapping[str, float]:
+    def _official(self, text: str) -> dict[str, float]:
         found = Transcript(f"<answer>{text}</answer>" if self.wordless else "".join(self.transcript), self.answers)
         # without the model's own words there is no grammar to check
         skipped = ("searchr1_em_response_only", "searchr1_em_format" if self.wordless else "")
@@ -139,4 +139,7 @@ class State:
 
 def _covers(text: str, answer: str) -> bool:
     words = len(normalize_answer(text).split())
-    return bool(sub_exact_match(text, answer)) and words <= COVER_FACTOR * len(normalize_answer(answer).split()) + COVER_SPARE
+    return (
+        bool(sub_exact_match(text, answer))
+        and words <= COVER_FACTOR * len(normalize_answer(answer).split()) + COVER_SPARE
+    )

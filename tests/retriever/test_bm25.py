@@ -9,20 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-<<<<<<< HEAD
-from agentgym.core.errors import ConfigError, DataError
-from agentgym.tools.retriever import BM25
-from agentgym.tools.retriever.bm25 import best
-from hypothesis import given, settings
-from hypothesis import strategies as st
-=======
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.tools.retriever import BM25
 from agentgym.tools.retriever.bm25 import best
->>>>>>> main
 
 TEXTS = ["red mug", "blue mug mug", "red rug with a long tail of words", "Green Lamp"]
 
@@ -67,11 +59,7 @@ def test_a_saved_index_is_the_same_and_mapped(tmp_path: Path) -> None:
     built.save(tmp_path)
     opened = BM25.load(tmp_path)
     assert len(opened) == 4
-<<<<<<< HEAD
-    assert isinstance(opened._index.scores["data"], np.memmap)
-=======
     assert isinstance(opened._index.scores["data"].base, np.memmap)
->>>>>>> main
     for query in ("red", "mug", "Lamp"):
         for mine, theirs in zip(built.search(query, 5), opened.search(query, 5), strict=True):
             np.testing.assert_array_equal(mine, theirs)

@@ -13,7 +13,9 @@ def texts_of(rng, count, words=60):
     """Documents with Zipf-like words, so that common and rare terms occur."""
     weights = 1 / np.arange(1, words + 1)
     weights /= weights.sum()
-    return [" ".join(f"w{i}" for i in rng.choice(words, size=rng.integers(0, 12), p=weights)) or "w0" for _ in range(count)]
+    return [
+        " ".join(f"w{i}" for i in rng.choice(words, size=rng.integers(0, 12), p=weights)) or "w0" for _ in range(count)
+    ]
 
 
 @settings(max_examples=40, deadline=None)

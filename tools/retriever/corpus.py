@@ -126,6 +126,9 @@ class Corpus:
     def __getitem__(self, position: int) -> Passage:
         return Passage(str(position) if self._ids is None else self._ids[position], self._contents[position])
 
+    def __iter__(self) -> Iterator[Passage]:
+        return (self[i] for i in range(len(self)))
+
     def contents(self) -> Iterator[str]:
         """Every document's contents in order."""
         return (self._contents[i] for i in range(len(self)))

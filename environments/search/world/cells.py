@@ -54,9 +54,7 @@ def _stated_in(documents: list[Document]) -> dict[int, list[int]]:
     return found
 
 
-def _record(
-    question: Question, base: Base, where: dict[int, list[int]], documents: list[Document]
-) -> dict[str, Any]:
+def _record(question: Question, base: Base, where: dict[int, list[int]], documents: list[Document]) -> dict[str, Any]:
     """A question with its chain: for each step what it says, which documents say so, and what to search for."""
     known = set(question.named)
     steps = []

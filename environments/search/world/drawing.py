@@ -1,4 +1,4 @@
-"""Drawing logical forms at random from a knowledge base. A form that turns out not to be a question is dropped later."""
+"""Drawing logical forms at random from a knowledge base. Forms that are no questions after all are dropped later."""
 
 from __future__ import annotations
 
@@ -82,6 +82,7 @@ class Drawer:
             options += [(relation, True) for relation in self._backward.get(here, [])]
         for relation, backward in self.dice.shuffled(options):
             step: Form
+            value: Value
             if backward:
                 step, value = Back((relation,), form), self.base.facts[self.base.having(here, relation)[0]].subject
             else:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Kind = Literal[
-    "person", "town", "river", "mountain", "province", "company", "work", "school", "event", "prize"
-]
+Kind = Literal["person", "town", "river", "mountain", "province", "company", "work", "school", "event", "prize"]
 Value = int | str
 """A thing (its number in the cell) or a literal (text: a year, a number)."""
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from agentgym.environments.search.world.dice import Dice
 from agentgym.environments.search.world.facts import PRESENT, Base, Thing
-from agentgym.environments.search.world.names import SIZES, Names
+from agentgym.environments.search.world.names import SIZES, Names, listed
 
 HOUSES = 3
 OUTSIDERS = 2 * HOUSES
 """Number of the family that later generations marry into."""
-_PROFESSIONS = tuple(
-    "bookbinder botanist composer glazier judge merchant novelist painter physician surveyor tanner watchmaker".split()
+_PROFESSIONS = listed(
+    "bookbinder botanist composer glazier judge merchant novelist painter physician surveyor tanner watchmaker"
 )
 
 

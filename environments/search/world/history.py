@@ -80,7 +80,7 @@ def _add_nicknames(base: Base, dice: Dice, people: list[int], towns: list[int]) 
 
 
 def _honour(base: Base, dice: Dice, people: list[int], towns: list[int]) -> None:
-    """Monuments, town halls and first ascents. Each person is honoured so once at most, so that it can be asked back."""
+    """Monuments, town halls and first ascents. Nobody is honoured so twice, so that it can be asked back."""
     old = [i for i in people if base.things[i].born < 1880]
     chosen = dice.sample(old, 2 * len(towns) + SIZES.mountains)
     for town in towns:

@@ -12,7 +12,29 @@ from dataclasses import dataclass
 
 from agentgym.core.seeding import derive_seed
 
-_ONSETS = ("b", "br", "d", "dr", "f", "g", "gr", "h", "k", "kr", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z")
+_ONSETS = (
+    "b",
+    "br",
+    "d",
+    "dr",
+    "f",
+    "g",
+    "gr",
+    "h",
+    "k",
+    "kr",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "z",
+)
 _MIDDLES = ("l", "ld", "lm", "lv", "m", "n", "nd", "nt", "r", "rd", "rk", "rm", "rv", "s", "sk", "t", "v", "z")
 _VOWELS = ("a", "e", "i", "o", "u")
 
@@ -31,22 +53,30 @@ _ENDINGS = {
     "event": ("u", "au"),
     "prize": ("y",),
 }
+
+
+def listed(words: str) -> tuple[str, ...]:
+    """Words that are written in one line."""
+    return tuple(words.split())
+
+
 _TOWN_PREFIXES = ("", "Upper ", "Lower ", "New ", "Port ", "High ", "Great ", "Little ")
 TRADES = ("Press", "Foundry", "Line", "Mills", "Bank", "Glassworks", "Quarries", "Telegraph")
 """Last words of companies' names; the first is for publishers."""
 _SCHOOLS = ("Academy", "College", "Institute")
 _EVENTS = ("Regatta", "Congress", "Fair", "Steeplechase", "Tournament", "Song Contest")
 _PRIZES = ("Medal", "Prize", "Wreath")
-_ADJECTIVES = tuple(
-    "Amber Ashen Bitter Blind Brazen Broken Burning Cold Copper Crimson Crooked Distant Drowned Empty Fading Frozen "
-    "Gilded Golden Grey Hidden Hollow Iron Last Lonely Lost Paper Patient Quiet Restless Salted Scarlet Second Secret "
-    "Silent Silver Sleeping Stolen Tall Wandering Winter".split()
+_ADJECTIVES = listed(
+    "Amber Ashen Bitter Blind Brazen Broken Burning Cold Copper Crimson Crooked Distant Drowned Empty "
+    "Fading Frozen Gilded Golden Grey Hidden Hollow Iron Last Lonely Lost Paper Patient Quiet Restless "
+    "Salted Scarlet Second Secret Silent Silver Sleeping Stolen Tall Wandering Winter"
 )
-_NOUNS = tuple(
-    "Almanac Anchor Archer Balcony Beacon Bell Bridge Candle Canal Cathedral Clock Compass Crown Daughter Door Echo "
-    "Falcon Ferry Fiddle Flood Garden Gate Glacier Harbour Harvest Heron Key Kingdom Ladder Lantern Letter Library "
-    "Lighthouse Map Market Mask Meadow Mirror Mountain Needle Orchard Pilgrim Promise Raven River Road Sailor Shadow "
-    "Shore Sister Spire Stranger Tide Tower Valley Voyage Wall Weaver Well Window".split()
+_NOUNS = listed(
+    "Almanac Anchor Archer Balcony Beacon Bell Bridge Candle Canal Cathedral Clock Compass Crown Daughter "
+    "Door Echo Falcon Ferry Fiddle Flood Garden Gate Glacier Harbour Harvest Heron Key Kingdom Ladder "
+    "Lantern Letter Library Lighthouse Map Market Mask Meadow Mirror Mountain Needle Orchard Pilgrim "
+    "Promise Raven River Road Sailor Shadow Shore Sister Spire Stranger Tide Tower Valley Voyage Wall "
+    "Weaver Well Window"
 )
 PRESS = 0
 

@@ -60,7 +60,11 @@ def _write_mistakes(writer: Writer) -> None:
             continue
         year = dice.between(max(base.things[fact.subject].born, 1850) + 1, 1924)
         subject = base.things[fact.subject].name
-        lines = [f"[Report, {year}]", "The following is said, though not everybody agrees.", writer.state(number, value=wrong)]
+        lines = [
+            f"[Report, {year}]",
+            "The following is said, though not everybody agrees.",
+            writer.state(number, value=wrong),
+        ]
         writer.add(f"A report on {subject}, {year}", lines, [])
 
 

@@ -37,7 +37,13 @@ _OPENINGS = (
     "The children are well, and the garden too.",
     "As promised, here is what I found.",
 )
-_LINKS = ("You may not know this:", "It is certain now:", "I have it from the parish book:", "Mother always said so:", "")
+_LINKS = (
+    "You may not know this:",
+    "It is certain now:",
+    "I have it from the parish book:",
+    "Mother always said so:",
+    "",
+)
 
 
 def write_papers(writer: Writer) -> None:
@@ -59,8 +65,11 @@ def _write_lists(writer: Writer) -> None:
             for number in numbers:
                 fact = base.facts[number]
                 last = min(fact.until - 1, PRESENT)
-                rows.append(f"{base.text(fact.value)} | {fact.since}-{last}" if last > fact.since else
-                            f"{base.text(fact.value)} | {fact.since}")
+                rows.append(
+                    f"{base.text(fact.value)} | {fact.since}-{last}"
+                    if last > fact.since
+                    else f"{base.text(fact.value)} | {fact.since}"
+                )
             name = base.things[subject].name
             writer.add(title.format(n=name), [f"[Register, {PRESENT}]\n" + "\n".join(rows)], list(numbers))
 
@@ -69,7 +78,9 @@ def _write_censuses(writer: Writer) -> None:
     base = writer.base
     province = base.things[base.kind("province")[0]].name
     for census in CENSUSES:
-        numbers = [i for town in base.kind("town") for i in base.of(town, "population") if base.facts[i].since == census]
+        numbers = [
+            i for town in base.kind("town") for i in base.of(town, "population") if base.facts[i].since == census
+        ]
         rows = [f"{base.text(base.facts[i].subject)} | {base.facts[i].value}" for i in numbers]
         table = f"[Register, {census}]\nTown | Inhabitants\n" + "\n".join(rows)
         writer.add(f"Census of {province}, {census}", [table], numbers)

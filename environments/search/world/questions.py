@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from agentgym.environments.search.world.dice import Dice
 from agentgym.environments.search.world.drawing import Drawer
 from agentgym.environments.search.world.facts import Base, Value
-from agentgym.environments.search.world.logic import Both, Form, Hop, Least, Named, Proof, Same, Without, evaluate, hops, parts
+from agentgym.environments.search.world.logic import (
+    Both,
+    Form,
+    Hop,
+    Least,
+    Named,
+    Proof,
+    Same,
+    Without,
+    evaluate,
+    hops,
+    parts,
+)
 from agentgym.environments.search.world.relations import LISTS, RELATIONS
 from agentgym.environments.search.world.wording import question
 from agentgym.rules.answers import normalize_answer
@@ -60,6 +72,8 @@ class Question:
     """Accepted answers, the usual one first."""
     proof: Proof
     """Numbers of the facts that show the answer, in order."""
+    form: Form
+    """What is asked, as a logical form."""
     named: tuple[int, ...]
     """The things that the question names."""
     last: int
@@ -91,7 +105,7 @@ def _prove(kind: str, form: Form, base: Base) -> Question | None:
         if len(owners) != 1:
             return None
         owner, proof = next(iter(owners.items()))
-        return Question(kind, hops(form), text, UNANSWERABLE, _unique(proof), _named(form), int(owner))
+        return Question(kind, hops(form), text, UNANSWERABLE, _unique(proof), form, _named(form), int(owner))
     if len(values) != 1:
         return None
     value, proof = next(iter(values.items()))
@@ -100,7 +114,7 @@ def _prove(kind: str, form: Form, base: Base) -> Question | None:
     if len(_unique(proof)) > LONGEST_PROOF or _repeats(form, base):
         return None
     last = base.facts[proof[-1]].subject
-    return Question(kind, hops(form), text, _answers(base, value), _unique(proof), _named(form), last)
+    return Question(kind, hops(form), text, _answers(base, value), _unique(proof), form, _named(form), last)
 
 
 def _named(form: Form) -> tuple[int, ...]:
