@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from agentgym.core.seeding import digest
 from agentgym.environments.search.library import Library
+from agentgym.tools.retriever.client import RetrieverClient
 from agentgym.tools.retriever.corpus import Passage
+from agentgym.tools.retriever.dialects import Dialect
+from agentgym.tools.retriever.http import Patience
 
 
 class Engine(Protocol):
@@ -39,3 +43,27 @@ class LocalEngine:
         """See ``Engine.fetch``."""
         position = self._corpus.position(name)
         return None if position is None else self._corpus[position]
+
+
+class RemoteEngine:
+    """A retriever behind a network.
+
+    Args:
+        url: Its address.
+        dialect: What it understands.
+        patience: How long to wait for it.
+    """
+
+    remote = True
+
+    def __init__(self, url: str, dialect: Dialect = "search-r1", patience: Patience | None = None) -> None:
+        self._client = RetrieverClient(url, dialect, patience)
+
+    def find(self, query: str, k: int) -> list[Passage]:
+        """See ``Engine.find``. A document without id gets one from its contents."""
+        found = self._client.search([query], k)[0]
+        return [Passage(passage.id or digest(passage.contents), passage.contents) for passage, _ in found]
+
+    def fetch(self, name: str) -> Passage | None:
+        """None: servers give documents for queries alone."""
+        return None

@@ -15,7 +15,8 @@ from agentgym.core.policy import Layout
 from agentgym.core.rewards import RewardScheme
 from agentgym.core.seeding import derive_rng
 from agentgym.core.tasks import Task, TaskSource
-from agentgym.environments.search.engine import Engine, LocalEngine
+from agentgym.environments.search.engine import Engine, LocalEngine, RemoteEngine
+from agentgym.environments.search.files import file_library
 from agentgym.environments.search.grammar import Said, TagsFormat
 from agentgym.environments.search.library import Library
 from agentgym.environments.search.rewards import COMPONENTS, MOST_CALLS, SCHEMES
@@ -24,6 +25,7 @@ from agentgym.environments.search.styles import STYLES, Style, information, numb
 from agentgym.environments.search.world.build import open_world
 from agentgym.rules.answers import exact_match
 from agentgym.tools.retriever.corpus import Passage
+from agentgym.tools.retriever.dialects import Dialect
 
 BELIEF_TEMPLATE = "\nNow there's enough information to answer\n</think>\n<answer>\n{answer}\n</answer><|im_end|>"
 """What IGPO appends to a prompt to measure the belief in ``{answer}`` (https://arxiv.org/abs/2510.14967)."""
@@ -264,17 +266,35 @@ def search(
     layout: Layout = "chat",
     world: int = 0,
     documents: int = 10_000,
+    questions: str | Mapping[str, str] = "",
+    dataset: str = "",
+    corpus: str = "",
+    retriever: str = "",
+    dialect: Dialect = "search-r1",
     **settings: Any,
 ) -> SearchGame:
-    """Multi-hop questions over a corpus of a fictional world, which no model has read before.
+    """Multi-hop questions over a corpus of a fictional world, which no model has read before, or over real data.
 
     Args:
         layout: ``chat``, or ``inline`` where results go into the same assistant message.
-        world: Seed of the world.
+        world: Seed of the fictional world.
         documents: About how many documents it has.
+        questions: A file of real questions, or split -> file. Empty: those of the fictional world.
+        dataset: Format of the files: ``hotpotqa``, ``musique``, ``nq`` ...; see ``datasets``.
+        corpus: For real questions: a folder made by ``agentgym retriever build``, or a JSON Lines file of documents.
+            Empty: the paragraphs that come with the questions.
+        retriever: Address of a retriever to search with. Empty: the corpus' own, in this process.
+        dialect: What that retriever understands: ``search-r1``, ``skyrl`` or ``gem``.
         **settings: Of ``SearchGame``.
     """
-    return game_of(open_world(world, documents), None, layout, settings)
+    engine = RemoteEngine(retriever, dialect) if retriever else None
+    if bool(questions) != bool(dataset) or (corpus and not questions):
+        raise ConfigError("Real data needs 'questions' and 'dataset' (and perhaps 'corpus'); give both or neither.")
+    if questions:
+        library = file_library(questions, dataset, corpus or None, remote=engine is not None)
+    else:
+        library = open_world(world, documents)
+    return game_of(library, engine, layout, settings)
 
 
 def game_of(library: Library, engine: Engine | None, layout: Layout, settings: dict[str, Any]) -> SearchGame:

@@ -70,7 +70,9 @@ def test_no_two_things_of_a_world_share_a_name():
 
 def test_surface_words_recur_between_cells():
     names = Names(7, 40)
-    surnames = collections.Counter(names.person(cell, family, 0, "he").split()[1] for cell in range(40) for family in range(7))
+    surnames = collections.Counter(
+        names.person(cell, family, 0, "he").split()[1] for cell in range(40) for family in range(7)
+    )
     assert max(surnames.values()) > 1
 
 
