@@ -1,4 +1,4 @@
-"""A library from files: questions of a published data set, and a corpus of one's own or the questions' own paragraphs."""
+"""A library from files: questions of a published data set, with a corpus or the paragraphs that come with them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The fictional world: laws, documents against the knowledge base, questions against the documents."""
 
 import collections
+import itertools
 import re
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_laws_of_kinship_and_time(seed, cell):
     for office in (*base.kind("town"), *base.kind("company")):
         for relation in ("mayor", "head", "seat"):
             terms = [base.facts[i] for i in base.of(office, relation)]
-            assert all(a.until == b.since for a, b in zip(terms, terms[1:], strict=False))
+            assert all(a.until == b.since for a, b in itertools.pairwise(terms))
     for relation, (counted, *more) in LISTS.items():
         for owner in range(len(base.things)):
             for number in base.of(owner, relation):

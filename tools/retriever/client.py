@@ -22,7 +22,8 @@ class RetrieverClient:
     def __init__(self, url: str, dialect: Dialect = "search-r1", patience: Patience | None = None) -> None:
         if dialect not in DIALECTS:
             raise ConfigError(f"Unknown dialect {dialect!r} of a retriever. Known: {', '.join(DIALECTS)}.")
-        self._connection, self.dialect = Connection(url, patience), dialect
+        self._connection = Connection(url, patience)
+        self.dialect: Dialect = dialect
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Scored]]:
         """The passages that each query finds, with their scores, best first.

@@ -1,12 +1,12 @@
 """The three ways in which search trainers ask a retriever, and how each wants its answer.
 
-==========  ===========================================================  ==============================================
-dialect     request                                                      answer
-==========  ===========================================================  ==============================================
-search-r1   JSON ``{"queries": [str], "topk", "return_scores"}``          ``{"result": [[{"document", "score"}, ...], ...]}``
-skyrl       JSON ``{"query": str, "topk", "return_scores"}`` (and verl)   the same, with one inner list
-gem         msgpack ``{"query": str, "topk", "return_scores"}``           msgpack ``{"result": [{"document", "score"}, ...]}``
-==========  ===========================================================  ==============================================
+==========  ==========================================================  =========================================
+dialect     request                                                     answer
+==========  ==========================================================  =========================================
+search-r1   JSON ``{"queries": [str], "topk", "return_scores"}``        ``{"result": [[{"document", "score"}]]}``
+skyrl       JSON ``{"query": str, "topk", "return_scores"}`` (and verl)  the same, with one inner list
+gem         msgpack ``{"query": str, "topk", "return_scores"}``         msgpack ``{"result": [{"document", "score"}]}``
+==========  ==========================================================  =========================================
 
 Without ``return_scores`` a result is the bare document. Search-R1's rerank server takes ``topk_retrieval`` and
 ``topk_rerank`` in place of ``topk``. A document is ``{"id", "contents"}``.

@@ -36,8 +36,13 @@ class _Reply:
 
     def encode(self, keep: bool) -> bytes:
         reason = _REASONS.get(self.status, "Internal Server Error")
-        head = f"HTTP/1.1 {self.status} {reason}\r\nContent-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\n"
-        return head.encode("ascii") + (b"\r\n" if keep else b"Connection: close\r\n\r\n") + self.body
+        head = [
+            f"HTTP/1.1 {self.status} {reason}",
+            f"Content-Type: {self.content_type}",
+            f"Content-Length: {len(self.body)}",
+            *([] if keep else ["Connection: close"]),
+        ]
+        return "\r\n".join([*head, "", ""]).encode("ascii") + self.body
 
 
 def _problem(status: int, text: str) -> _Reply:
@@ -69,7 +74,8 @@ class _Batcher:
         return future
 
     def _flush(self) -> None:
-        batch, count = [], 0
+        batch: list[tuple[Request, asyncio.Future[_Reply]]] = []
+        count = 0
         while self._waiting and (not batch or count + len(self._waiting[0][0].queries) <= MOST_TOGETHER):
             batch.append(self._waiting.pop(0))
             count += len(batch[-1][0].queries)
