@@ -19,7 +19,6 @@ from agentgym.credit.segments import (
     FloatArray,
     IntArray,
     factorise,
-    factorise_ints,
     fill_spans,
     position_in_segment,
     segment_ids,
@@ -230,7 +229,7 @@ class Batch:
     @cached_property
     def group_index(self) -> IntArray:
         """int64[N]: groups as 0..G-1."""
-        return factorise_ints(self.group)[0]
+        return np.unique(self.group, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def n_groups(self) -> int:
@@ -320,7 +319,7 @@ class Batch:
     def codes(self, name: str) -> IntArray:
         """A label column as dense integer codes in order of first appearance."""
         labels = self.column(name)
-        return factorise_ints(labels)[0] if labels.dtype == np.int64 else factorise(labels)[0]
+        return factorise(labels)
 
     @cached_property
     def token_rewards(self) -> FloatArray:
@@ -342,11 +341,13 @@ class Batch:
     def over_turns(self, turn_values: FloatArray) -> FloatArray:
         """float64[T]: each turn's value on the trained tokens of the turn, 0 elsewhere."""
         spread = fill_spans(turn_values, self.turn_start, self.turn_end, self.n_tokens)
-        return np.where(self.trained, spread, 0.0)
+        np.putmask(spread, ~self.trained, 0.0)
+        return spread
 
     def per_turn(self, token_values: npt.NDArray[np.generic]) -> FloatArray:
         """float64[K]: sum of the values over the policy tokens of each turn."""
-        return span_sum(np.where(self.policy_mask, token_values, 0), self.turn_start, self.turn_end)
+        kept = np.where(self.policy_mask, token_values, 0)
+        return span_sum(kept, self.turn_start, self.turn_end)
 
     def dense(self, token_values: npt.NDArray[Any], fill: float = 0.0) -> npt.NDArray[Any]:
         """(N, L): flat token values as a padded matrix."""

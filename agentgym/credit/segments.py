@@ -127,22 +127,17 @@ def min_to_go(x: FloatArray, offsets: IntArray) -> FloatArray:
     return scan_segments(x, offsets, lambda b: np.minimum.accumulate(b[:, ::-1], axis=1)[:, ::-1], fill=np.inf)
 
 
-def factorise(*keys: Iterable[object]) -> tuple[IntArray, int]:
-    """Dense codes 0..n-1 of the rows of one or several parallel columns, in order of first appearance, and n."""
-    rows = [key.tolist() if isinstance(key, np.ndarray) else list(key) for key in keys]
-    items = rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
+def factorise(labels: Iterable[object]) -> IntArray:
+    """Dense codes 0.. of equal labels, in order of first appearance; shape (rows,)."""
+    items = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     first: dict[object, int] = {}
     where = np.fromiter(map(first.setdefault, items, count()), dtype=np.int64, count=len(items))
     is_first = where == np.arange(len(items))
-    return (np.cumsum(is_first) - 1)[where] if len(items) else where, int(is_first.sum())
+    codes: IntArray = np.cumsum(is_first) - 1
+    return np.asarray(codes[where])
 
 
-def factorise_ints(*keys: IntArray) -> tuple[IntArray, int]:
-    """Like `factorise` for integer columns, but codes are in sorted order."""
-    code = np.zeros(len(keys[0]), dtype=np.int64)
-    size = 1
-    for key in keys:
-        values, inverse = np.unique(key, return_inverse=True)
-        distinct, code = np.unique(code * len(values) + inverse, return_inverse=True)
-        size = len(distinct)
-    return code.astype(np.int64), size if len(code) else 0
+def combine(first: IntArray, second: IntArray) -> IntArray:
+    """Dense codes 0.. of the pairs of two columns of codes (not negative), in sorted order of the pairs."""
+    size = int(second.max(initial=-1)) + 1
+    return np.asarray(np.unique(first * size + second, return_inverse=True)[1], dtype=np.int64)

@@ -18,6 +18,7 @@ import torch
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, DataError
+from agentgym.core.ledger import rescore
 from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import Trajectory
 from agentgym.core.registry import load
@@ -184,7 +185,11 @@ class Trainer:
     # ------------------------------------------------------------------ evaluation
 
     def evaluate(self, *, greedy: bool) -> dict[str, Any]:
-        """Success, reward and turns on held-out tasks, the same ones at every call and for every method."""
+        """Success, reward and turns on held-out tasks, the same ones at every call and for every method.
+
+        ``reward`` is what the run's own scheme pays; ``score`` what the environment's default scheme would have paid, so
+        that runs under different schemes compare.
+        """
         section = self.config.evaluation
         sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
         jobs = list(plan(section.tasks, 1, derive_seed(0, "evaluation")))
@@ -192,6 +197,8 @@ class Trainer:
         scored = [trajectory for trajectory in found if trajectory.scored]
         success = wilson(sum(bool(t.success) for t in scored), len(scored))
         reward = mean_interval([t.total_reward for t in scored])
+        default = self._env.schemes["gated"]
+        score = [rescore([turn.components for turn in t.turns], default, t.end).total for t in scored]
         return {
             "success": success.value,
             "success_low": success.low,
@@ -199,6 +206,7 @@ class Trainer:
             "reward": reward.value,
             "reward_low": reward.low,
             "reward_high": reward.high,
+            "score": float(np.mean(score)),
             "turns": float(np.mean([len(t.turns) for t in scored])),
             "tasks": len(scored),
         }

@@ -1,9 +1,26 @@
 """Random but valid batches with every optional column, for property tests."""
 
+import os
+
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from agentgym.credit import COLUMNS, Batch
+
+EXAMPLES = int(os.environ.get("AGENTGYM_EXAMPLES", "0"))
+"""Examples a property, for a thorough search; by default few, and the same in every run."""
+
+
+def quick(examples):
+    """Settings of a property test: no deadline, since machines are shared."""
+    return settings(
+        max_examples=EXAMPLES or examples,
+        derandomize=not EXAMPLES,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
 
 LABELS = ("a", "b", "c", "d")
 

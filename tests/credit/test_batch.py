@@ -8,7 +8,7 @@ from hypothesis import given
 
 from agentgym.credit import Batch, CreditError, make
 from agentgym.credit.columns import COLUMNS, Column, register_column
-from credit.batches import batches, random_batch, spans_of
+from credit.batches import batches, quick, random_batch, spans_of
 
 
 def small(**changes):
@@ -186,6 +186,7 @@ def test_from_dense_takes_runs_of_policy_tokens_as_turns():
         Batch.from_dense([0], [[1.0, 2.0]], [[1, 1, 1]])
 
 
+@quick(20)
 @given(batches(forks=False))
 def test_selecting_everything_changes_nothing_and_selecting_groups_keeps_their_credit(batch):
     assert_same(batch.select(np.ones(batch.n_trajectories, dtype=bool)), batch)

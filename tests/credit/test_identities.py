@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.credit import Batch, Norm, make
@@ -12,9 +12,8 @@ from agentgym.credit.kernels.normalise import leave_one_out, normalise, whiten
 from agentgym.credit.kernels.pure import softmin_weighted
 from agentgym.credit.kernels.redistribute import attention_distribution
 from agentgym.credit.segments import discounted_to_go
-from credit.batches import batches, random_batch, spans_of
+from credit.batches import batches, quick, random_batch, spans_of
 
-quick = settings(max_examples=20, deadline=None)
 flat = batches(forks=False)
 
 
@@ -32,7 +31,7 @@ def turn_rewarded(batch):
     return batch.with_turn_rewards(batch.turn_reward)
 
 
-@quick
+@quick(20)
 @given(flat)
 def test_unique_anchors_reduce_gigpo_to_grpo(batch):
     batch = unique_anchors(batch)
@@ -42,14 +41,14 @@ def test_unique_anchors_reduce_gigpo_to_grpo(batch):
     same(make("anchored_rloo")(batch), make("turn_rloo")(batch))
 
 
-@quick
+@quick(20)
 @given(flat)
 def test_tempo_without_shared_prefixes_is_grpo(batch):
     batch = batch.with_columns({"token_id": np.arange(batch.n_tokens)})
     np.testing.assert_allclose(make("tempo")(batch).token, make("grpo")(batch).token, atol=1e-9)
 
 
-@quick
+@quick(20)
 @given(batches(forks=False, turns=1))
 def test_one_turn_episodes(batch):
     batch = turn_rewarded(batch)
@@ -58,7 +57,7 @@ def test_one_turn_episodes(batch):
     same(make("bilevel_gae", **parameters)(batch), make("gae", **parameters)(batch))
 
 
-@quick
+@quick(20)
 @given(flat)
 def test_rloo_is_a_multiple_of_centring(batch):
     n = np.bincount(batch.group_index)[batch.group_index]
@@ -66,7 +65,7 @@ def test_rloo_is_a_multiple_of_centring(batch):
     np.testing.assert_allclose(make("rloo")(batch).trajectory, centred, atol=1e-9)
 
 
-@quick
+@quick(20)
 @given(flat, st.floats(0, 1))
 def test_gae_with_lambda_one_and_no_values_is_the_return(batch, gamma):
     batch = turn_rewarded(batch).with_columns(
@@ -78,7 +77,7 @@ def test_gae_with_lambda_one_and_no_values_is_the_return(batch, gamma):
     same(whole, make("reinforce_pp", gamma=gamma)(batch))
 
 
-@quick
+@quick(20)
 @given(batches(forks=False, masked=0.0), st.floats(0, 1), st.floats(0, 1))
 def test_a_critic_that_knows_the_returns_leaves_no_advantage(batch, gamma, lam):
     batch = turn_rewarded(batch)
@@ -87,7 +86,7 @@ def test_a_critic_that_knows_the_returns_leaves_no_advantage(batch, gamma, lam):
     np.testing.assert_allclose(found.turn, 0.0, atol=1e-9)
 
 
-@quick
+@quick(20)
 @given(flat)
 def test_terms_of_weight_zero_leave_the_outcome(batch):
     whole = batch.with_columns({"process_reward": np.nan_to_num(batch.extra["process_reward"])})
@@ -103,21 +102,21 @@ def test_terms_of_weight_zero_leave_the_outcome(batch):
     same(make("oprl_scored", episode_norm=alone)(equal_steps), make("dr_grpo", reward="outcome")(batch))
 
 
-@quick
+@quick(20)
 @given(flat)
 def test_spa_with_progress_alone_is_the_turn_baseline(batch):
     same(make("spa", beta=0.0)(batch.with_turn_rewards(batch.extra["progress"])), make("spa", beta=0.0)(batch))
     same(make("spa", beta=0.0)(batch), make("turn_rloo")(batch.with_turn_rewards(batch.extra["progress"])))
 
 
-@quick
+@quick(20)
 @given(batches(forks=False, masked=0.0))
 def test_nothing_redistributed_is_leave_one_out(batch):
     same(make("abc", beta=0.0)(batch), make("rloo", reward="outcome")(batch), atol=1e-7)
     same(make("red", beta=0.0)(batch), make("rloo", reward="outcome")(batch), atol=1e-7)
 
 
-@quick
+@quick(20)
 @given(flat)
 def test_reinforce_pp_baseline_whitens_centred_rewards(batch):
     centred = make("dr_grpo")(batch).trajectory
@@ -125,7 +124,7 @@ def test_reinforce_pp_baseline_whitens_centred_rewards(batch):
     np.testing.assert_allclose(make("reinforce_pp_baseline")(batch).token, expected, atol=1e-9)
 
 
-@quick
+@quick(20)
 @given(st.integers(0, 9999), st.sampled_from([0.9, 1.0]), st.booleans())
 def test_igpo_release_agrees_with_the_paper_form_where_its_rules_hold(seed, gamma, joint):
     """No environment tokens, no gain of 0: then non-zero rewards are the turn ends, and Σ mask − 1 is the last token."""
@@ -244,6 +243,7 @@ def test_attention_without_any_weight_is_uniform():
     assert attention_distribution(np.zeros((4, 4)), 1, 3).tolist() == [1 / 3] * 3
 
 
+@quick(20)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6))
 def test_normaliser_against_numpy(values):
     x, group = np.array(values), np.zeros(len(values), dtype=np.int64)
@@ -257,6 +257,7 @@ def test_normaliser_against_numpy(values):
         np.testing.assert_allclose(leave_one_out(x, group), others, rtol=1e-6, atol=1e-6)
 
 
+@quick(20)
 @given(st.lists(st.sampled_from(["go north", "go norht", "open the door", "open the d00r", "look"]), max_size=12))
 def test_similar_states_by_a_plain_loop(texts):
     from difflib import SequenceMatcher

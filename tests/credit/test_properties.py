@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.credit import METHODS, Batch, CreditError, Norm, find, make, method_names
-from credit.batches import batches, random_batch
+from credit.batches import batches, quick, random_batch
 
 ALL = [*method_names(), "gae_bootstrap"]
-quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MAY_REFUSE = {"bilevel_gae_released": "the released rule finds no end"}
 NEEDS_WHOLE_SCORES = {"rlvmr", "rlvmr_released"}
@@ -57,7 +56,7 @@ def reordered(batch, order):
 
 
 @pytest.mark.parametrize("name", ALL)
-@quick
+@quick(15)
 @given(
     batches(),
     st.sampled_from([None, [0.0], [0.0, 1.0], [-1.0, 0.0, 1.0]]),
@@ -81,7 +80,7 @@ def test_finite_and_exactly_zero_where_nothing_is_trained(name, batch, levels, s
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "gae_bootstrap"])
-@quick
+@quick(15)
 @given(batches(tokens=False))
 def test_batches_without_tokens_get_turn_credit_or_a_refusal(name, batch):
     try:
@@ -98,7 +97,7 @@ ORDER_MATTERS = {"gigpo_similar"}
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ORDER_MATTERS])
-@quick
+@quick(15)
 @given(batches(forks=False), st.randoms(use_true_random=False))
 def test_the_order_of_trajectories_does_not_matter(name, batch, random):
     order = list(range(batch.n_trajectories))
@@ -124,7 +123,7 @@ WITHIN_GROUPS = [
 
 
 @pytest.mark.parametrize("name", WITHIN_GROUPS)
-@quick
+@quick(15)
 @given(batches(groups=2))
 def test_groups_do_not_see_each_other(name, batch):
     whole = credit_of(name, batch)
@@ -156,7 +155,7 @@ LONERS_GET_NOTHING += ["mt_grpo", "portool", "tempo", "spa", "prime_scored"]
 
 
 @pytest.mark.parametrize("name", LONERS_GET_NOTHING)
-@quick
+@quick(15)
 @given(batches(groups=3, largest=1, forks=False))
 def test_a_group_of_one_gets_nothing(name, batch):
     found = credit_of(name, batch)
@@ -169,7 +168,7 @@ def test_a_group_of_one_gets_nothing(name, batch):
     "name", ["grpo", "grpo_verl", "grpo_trl", "dr_grpo", "rloo", "opo", "turn_rloo", "gigpo", "gigpo_std"]
 )
 @pytest.mark.parametrize("level", [0.0, 0.1, -2.3])
-@quick
+@quick(15)
 @given(st.integers(0, 9999))
 def test_equal_rewards_give_exactly_nothing(name, level, seed):
     """An all-failed group too: one turn each, so that outcome and return are the same."""
@@ -196,7 +195,7 @@ def scaled(batch, by):
 @pytest.mark.parametrize(
     "name", ["grpo", "dr_grpo", "rloo", "opo", "grpo_trl_batch", "reinforce_pp_baseline", "oprl_scored"]
 )
-@quick
+@quick(15)
 @given(batches(forks=False), st.floats(-5, 5))
 def test_adding_a_constant_to_every_episode_changes_nothing(name, batch, by):
     one, other = credit_of(name, batch), credit_of(name, shifted(batch, by))
@@ -204,21 +203,21 @@ def test_adding_a_constant_to_every_episode_changes_nothing(name, batch, by):
 
 
 @pytest.mark.parametrize("name", ["dr_grpo", "rloo", "opo", "turn_rloo", "anchored_rloo", "gigpo"])
-@quick
+@quick(15)
 @given(batches(), st.floats(0.01, 100))
 def test_without_a_standard_deviation_credit_scales_with_the_reward(name, batch, by):
     one, other = credit_of(name, batch), credit_of(name, scaled(batch, by))
     np.testing.assert_allclose(other.turn, by * one.turn, rtol=1e-6, atol=1e-9)
 
 
-@quick
+@quick(15)
 @given(batches(), st.floats(0.1, 100))
 def test_with_a_standard_deviation_the_scale_of_rewards_cancels(batch, by):
     method = make("grpo", norm=Norm(eps=0.0))
     np.testing.assert_allclose(method(scaled(batch, by)).turn, method(batch).turn, rtol=1e-6, atol=1e-9)
 
 
-@quick
+@quick(15)
 @given(batches())
 def test_group_relative_advantages_sum_to_zero(batch):
     for name in ("grpo", "dr_grpo", "rloo"):
@@ -233,7 +232,7 @@ def NO_TREE(batch):
     return {"parent": np.full(batch.n_trajectories, -1), "fork_turn": np.zeros(batch.n_trajectories, dtype=int)}
 
 
-@quick
+@quick(15)
 @given(batches(), st.floats(0, 1))
 def test_redistribution_preserves_the_reward(batch, beta):
     abc = make("abc", beta=beta)
@@ -248,7 +247,7 @@ def test_redistribution_preserves_the_reward(batch, beta):
         assert red[i] == pytest.approx(score[b - 1] - before if len(policy) else 0.0, abs=1e-9)
 
 
-@quick
+@quick(15)
 @given(batches(forks=False), st.floats(0.1, 1.0))
 def test_potential_based_shaping_telescopes(batch, gamma):
     """Shaping by γΦ(s') − Φ(s), 0 at the end, leaves GiGPO's comparison of turns in one state unchanged."""

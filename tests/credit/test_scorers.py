@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agentgym.credit import Batch, CreditError, make
 from agentgym.credit.kernels import arena
 from agentgym.credit.scorers import Arena, Dcpo, Prof, Verpo
+from credit.batches import quick
 
 strengths = st.lists(st.floats(0, 10), min_size=1, max_size=17, unique=True)
 
@@ -23,6 +24,7 @@ def judge_of(values, calls=None):
     return judge
 
 
+@quick(20)
 @given(strengths)
 def test_the_strongest_wins_every_tournament(values):
     n = len(values)
@@ -36,6 +38,7 @@ def test_the_strongest_wins_every_tournament(values):
         assert ranking[0] == int(np.argmax(values))
 
 
+@quick(20)
 @given(strengths)
 def test_numbers_of_judgements(values):
     n = len(values)
@@ -96,6 +99,7 @@ def test_prof_drops_what_contradicts_the_outcome():
     assert kept.outcome.tolist() == [1, 1, 0, 0]
 
 
+@quick(20)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.floats(-1, 1)), min_size=1, max_size=14), st.integers(1, 6)
 )
@@ -135,6 +139,7 @@ def test_verpo_weighs_hard_tests_up():
     assert Verpo()(batch)["test_reward"].tolist() == [0.0, 1.0, 0.0, 0.0]
 
 
+@quick(20)
 @given(st.integers(0, 9999))
 def test_verpo_telescopes_and_breaking_a_test_costs_what_repairing_it_earns(seed):
     rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.credit import segments as seg
+from credit.batches import quick
 
 lengths = st.lists(st.integers(0, 40), min_size=1, max_size=8)
 
@@ -17,6 +18,7 @@ def flat(sizes, seed):
     return np.random.default_rng(seed).normal(size=offsets[-1]), offsets
 
 
+@quick(20)
 @given(lengths, st.integers(0, 9999), st.sampled_from([0.0, 1e-150, 1e-30, 0.3, 0.95, 0.999, 1.0]))
 def test_discounted_to_go(sizes, seed, discount):
     x, offsets = flat(sizes, seed)
@@ -35,6 +37,7 @@ def test_long_scans_neither_underflow_nor_lose_precision():
         np.testing.assert_allclose(found, want, rtol=1e-10)
 
 
+@quick(20)
 @given(lengths, st.integers(0, 9999))
 def test_a_segment_does_not_depend_on_its_neighbours(sizes, seed):
     x, offsets = flat(sizes, seed)
@@ -43,6 +46,7 @@ def test_a_segment_does_not_depend_on_its_neighbours(sizes, seed):
         assert np.array_equal(whole[a:b], seg.discounted_to_go(x[a:b], np.array([0, b - a]), 0.9))
 
 
+@quick(20)
 @given(lengths, st.integers(0, 9999))
 def test_sums_minima_and_neighbours(sizes, seed):
     x, offsets = flat(sizes, seed)
@@ -56,6 +60,7 @@ def test_sums_minima_and_neighbours(sizes, seed):
     assert seg.position_in_segment(offsets).tolist() == [t for p in parts for t in range(len(p))]
 
 
+@quick(20)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=6), st.integers(0, 3), st.integers(0, 9999))
 def test_spans(gaps, tail, seed):
     start, end, at = [], [], 0
@@ -73,16 +78,18 @@ def test_spans(gaps, tail, seed):
     assert seg.fill_spans(np.arange(1.0, len(start) + 1), start, end, size).tolist() == want.tolist()
 
 
+@quick(20)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), max_size=12))
-def test_factorise(pairs):
-    letters, numbers = [p[0] for p in pairs], np.array([p[1] for p in pairs], dtype=np.int64)
-    codes, size = seg.factorise(np.array(letters, dtype=object), numbers)
-    seen = list(dict.fromkeys(pairs))
-    assert codes.tolist() == [seen.index(pair) for pair in pairs]
-    assert size == len(seen)
-    by_value, count = seg.factorise_ints(numbers, numbers)
-    assert by_value.tolist() == [sorted(set(numbers.tolist())).index(n) for n in numbers]
-    assert count == len(set(numbers.tolist()))
+def test_codes(pairs):
+    letters = [p[0] for p in pairs]
+    assert seg.factorise(np.array(letters, dtype=object)).tolist() == [
+        list(dict.fromkeys(letters)).index(x) for x in letters
+    ]
+    numbers = np.array([p[1] for p in pairs], dtype=np.int64)
+    found = seg.combine(seg.factorise(letters), numbers)
+    assert len(set(found.tolist())) == len(set(pairs)) == found.max(initial=-1) + 1
+    for i, one in enumerate(pairs):
+        assert [found[i] == code for code in found] == [one == other for other in pairs]
 
 
 def test_padding_stays_near_the_data():

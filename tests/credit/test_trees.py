@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.credit import Batch, Norm, make
 from agentgym.credit.kernels.tempo import prefix_tree_td
 from agentgym.credit.kernels.tree import node_of_turn
-from credit.batches import batches, spans_of
-
-quick = settings(max_examples=25, deadline=None)
+from credit.batches import batches, quick, spans_of
 
 
 def tree():
@@ -50,7 +48,7 @@ def test_format_rewards_and_discount_enter_the_step_reward():
     assert (formatted - plain).tolist() == pytest.approx([0, 0.5, 0, 0, -0.5, 0, 0, 0, 0])
 
 
-@quick
+@quick(20)
 @given(batches(forks=True, groups=1, masked=0.0))
 def test_every_played_turn_is_trained_once(batch):
     for name in ("grpo", "turn_rloo", "gigpo", "portool", "igpo", "reinforce_pp"):
@@ -106,7 +104,7 @@ def naive_td(tokens, masks, outcomes, groups):
     return found
 
 
-@quick
+@quick(20)
 @given(
     st.lists(st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=5), st.integers(0, 1)), min_size=1, max_size=7),
     st.integers(0, 999),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ Scale = Literal["none", "group", "batch"]
 Singleton = Literal["zero", "raw"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Norm(Parameters):
     """How values are compared with those of their group.
 
@@ -31,6 +31,10 @@ class Norm(Parameters):
     eps: NotNegative = 1e-6
     variance_eps: NotNegative = 0.0
     singleton: Singleton = "zero"
+
+    def __repr__(self) -> str:
+        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Norm({', '.join(changed)})"
 
 
 CENTRE = Norm(scale="none")

@@ -15,7 +15,7 @@ from agentgym.credit.methods.common import Population, Source, episode_reward, t
 from agentgym.credit.parameters import Parameters, Temperature
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
-from agentgym.credit.segments import FloatArray, factorise_ints
+from agentgym.credit.segments import FloatArray, combine
 
 
 @register(
@@ -211,7 +211,7 @@ class Rlvmr(Parameters):
         """The credit of the batch."""
         owned = batch.owned.astype(np.float64)
         step = batch.column("process_reward", whole=True)
-        tag = factorise_ints(batch.turn_group, batch.codes("tag"))[0]
+        tag = combine(batch.turn_group, batch.codes("tag"))
         reward = episode_reward(batch, self.reward, "rlvmr")
         if self.population == "trajectory":
             episode = normalise(reward, batch.group_index, self.episode_norm)[batch.turn_trajectory]

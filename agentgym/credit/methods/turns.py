@@ -24,7 +24,7 @@ from agentgym.credit.methods.common import (
 from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
-from agentgym.credit.segments import FloatArray, IntArray, factorise_ints
+from agentgym.credit.segments import FloatArray, IntArray, combine
 
 
 @register(
@@ -139,7 +139,7 @@ class Gigpo(Parameters):
 def anchor_codes(batch: Batch, anchor: Anchor = "key", similarity: float = 1.0) -> IntArray:
     """int64[K]: code of (group, state) of every turn."""
     if anchor == "key":
-        return factorise_ints(batch.turn_group, batch.codes("anchor"))[0]
+        return combine(batch.turn_group, batch.codes("anchor"))
     texts = [str(text) for text in batch.column("observation")]
     return similarity_codes(texts, batch.turn_group.tolist(), similarity)
 
