@@ -51,6 +51,7 @@ METHODS = {
 @pytest.mark.parametrize(
     ("name", "stop"),
     [
+        ("muon", ("warm_start", 2)),
         ("grpo", ("warm_start", 2)),
         ("turn_rloo", ("rl", 1)),
         ("spa", ("rl", 2)),
