@@ -18,9 +18,9 @@ app = typer.Typer(help="Step-level credit: list the methods, explain one, apply 
 def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the credit methods (needs, population, default, paper, presets) and recipes of scheme and method."""
     import json
+    from dataclasses import asdict
 
-    from agentgym.core.schemes import RECIPES
-    from agentgym.credit import METHODS
+    from agentgym.credit import METHODS, RECIPES
 
     rows: list[dict[str, Any]] = [
         {
@@ -34,16 +34,7 @@ def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         }
         for info in METHODS.values()
     ]
-    recipes = [
-        {
-            "recipe": name,
-            "summary": recipe.summary,
-            "scheme": recipe.scheme.__name__,
-            "method": recipe.method,
-            "paper": recipe.paper,
-        }
-        for name, recipe in RECIPES.items()
-    ]
+    recipes = [asdict(recipe) for recipe in RECIPES.values()]
     if as_json:
         print(json.dumps(rows + recipes, indent=2))
         return
@@ -54,8 +45,9 @@ def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
             print(f"    {key:<11} {value or 'nothing more' if key == 'needs' else value or 'none'}")
     print("\nRecipes: a reward scheme (agentgym.core.schemes) with the method that its paper trains with")
     for recipe in recipes:
-        print(f"{recipe['recipe']}\n    {recipe['summary']}")
-        print(f"    method      {recipe['method']}\n    paper       {recipe['paper']}")
+        print(f"{recipe['name']}\n    {recipe['summary']}")
+        for key in ("scheme", "method", "paper"):
+            print(f"    {key:<11} {recipe[key]}")
 
 
 @app.command()

@@ -1,13 +1,12 @@
 """Published ways to combine rewards, as schemes for any environment's components.
 
-Each function takes component names and returns a ``RewardScheme``. ``RECIPES`` lists them with the credit method that
-their paper trains with; ``agentgym credit list`` prints it.
+Each function takes component names and returns a ``RewardScheme``. ``agentgym credit list`` shows them as recipes, with
+a credit method each (``agentgym.credit.RECIPES``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from agentgym.core.errors import ConfigError
 from agentgym.core.rewards import Condition, Floor, Level, Posterior, Renorm, RewardScheme, Schedule, hierarchy
@@ -113,31 +112,3 @@ def _weights(levels: Sequence[Sequence[str]], given: Mapping[str, float] | None)
     if unknown:
         raise ConfigError(f"Weights are given for {', '.join(unknown)}, which no level names.")
     return {component: (given or {}).get(component, 1.0) for component in names}
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A scheme with the credit method that its paper trains with."""
-
-    scheme: Callable[..., RewardScheme]
-    method: str
-    """A name of ``agentgym credit list``."""
-    paper: str
-
-    @property
-    def summary(self) -> str:
-        """First line of the scheme's docstring."""
-        return (self.scheme.__doc__ or "").strip().partition("\n")[0]
-
-
-RECIPES: dict[str, Recipe] = {
-    "gra": Recipe(gra, "grpo", "arXiv 2508.10548"),
-    "gra_swe": Recipe(gra_swe, "grpo", "arXiv 2508.10548"),
-    "hrm": Recipe(hrm, "grpo", "arXiv 2603.06065"),
-    "searchllm": Recipe(searchllm, "grpo", "arXiv 2603.10473"),
-    "ppr": Recipe(ppr, "gae", "arXiv 2509.25598"),
-    "posterior_grpo": Recipe(posterior_grpo, "grpo", "arXiv 2508.05170"),
-    "atom_searcher": Recipe(atom_searcher, "grpo", "arXiv 2508.12800"),
-    "toolrl": Recipe(toolrl, "grpo", "arXiv 2504.13958"),
-}
-"""Scheme + method, by name. The scheme is a function of ``agentgym.core.schemes``."""

@@ -3,10 +3,10 @@
 import pytest
 
 from agentgym import Condition, Level, RewardScheme, rescore
+from agentgym.core import schemes
 from agentgym.core.errors import ConfigError
 from agentgym.core.schemes import (
     GRA_SWE_LEVELS,
-    RECIPES,
     atom_searcher,
     gra,
     gra_swe,
@@ -16,7 +16,7 @@ from agentgym.core.schemes import (
     searchllm,
     toolrl,
 )
-from agentgym.credit import METHODS
+from agentgym.credit import METHODS, RECIPES
 
 
 def total(scheme, *turns, progress=0.0):
@@ -67,8 +67,8 @@ def test_ppr_posterior_and_schedules():
     assert total(toolrl("p", "o"), {"p": 1.0}, progress=1.0) == pytest.approx(1.0)
 
 
-def test_recipes_name_methods_that_exist():
-    assert all(recipe.method in METHODS and recipe.summary for recipe in RECIPES.values())
+def test_recipes_name_schemes_and_methods_that_exist():
+    assert all(callable(getattr(schemes, recipe.scheme)) and recipe.method in METHODS for recipe in RECIPES.values())
 
 
 def test_they_are_plain_data():
