@@ -153,5 +153,4 @@ class RowCache(Cache):
 
     def forget(self) -> None:
         """Drops every row, as after a change of weights. Keeps the memory."""
-        self._owners = [None] * len(self._owners)
-        self.tokens = [[] for _ in self._owners]
+        self._owners, self._used, self.tokens, self._clock = [], [], [], 0

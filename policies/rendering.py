@@ -62,6 +62,7 @@ class HFRenderer:
         self._special = {token.content: index for index, token in tokenizer.added_tokens_decoder.items()}
         self._frames: dict[tuple[Any, ...], tuple[_Parts, bool] | None] = {}
         self._tool_role = "tool" if self._takes("user", "assistant", "tool") else "user"
+        self._shows_call_ids = self._find_call_ids()
         self._end_ids, self._end_text = self._find_end()
         self._final_ids = {self._end_ids[-1], tokenizer.eos_token_id} - {None}
         self._reopen = self._find_reopen()
@@ -137,16 +138,12 @@ class HFRenderer:
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], cut: bool
     ) -> tuple[_Parts, bool] | None:
         """The texts around the contents, and whether contents are trimmed. None: the template does more with them."""
-        key = (
-            cut,
-            json.dumps(list(tools), sort_keys=True) if tools else "",
-            *((message["role"], message.get("tool_call_id")) for message in messages),
-        )
+        if self._shows_call_ids and any("tool_call_id" in message for message in messages):
+            return self._find_frame(messages, tools, cut)  # new ids each time: storing them would only fill memory
+        roles = tuple(message["role"] for message in messages)
+        key = (cut, json.dumps(list(tools), sort_keys=True) if tools else "", *roles)
         if key not in self._frames:
-            frame = self._find_frame(messages, tools, cut)
-            if any("tool_call_id" in message for message in messages):
-                return frame  # call ids are new each time: storing them would only fill memory
-            self._frames[key] = frame
+            self._frames[key] = self._find_frame(messages, tools, cut)
         return self._frames[key]
 
     def _find_frame(
@@ -205,6 +202,14 @@ class HFRenderer:
         except ConfigError:
             return False
         return True
+
+    def _find_call_ids(self) -> bool:
+        """Whether the template writes the ids of tool calls."""
+        replies: list[list[Message]] = [
+            [{"role": "tool", "content": "", "tool_call_id": name}] for name in ("a1", "b2")
+        ]
+        first, second = (self._text(reply, (), cut=True) for reply in replies)
+        return first != second
 
     def _find_end(self) -> tuple[list[int], str]:
         """Tokens between an assistant's content and the next message, up to and with the end-of-message token."""

@@ -24,6 +24,10 @@ from agentgym.core.errors import ConfigError
 HEAD_DIM = 32
 """The smallest head that common inference kernels accept."""
 
+EMBEDDING_STD = 0.5
+# With the library's 0.02 everywhere a model this narrow needs more than 250 updates before attention finds anything to
+# copy; with 1/sqrt(hidden) for the layers and this for the embeddings it needs about 100.
+
 END = "<|im_end|>"
 PAD = "<|endoftext|>"
 _ROLES = ("system", "user", "assistant", "tool")
@@ -145,10 +149,12 @@ def build_model(tokenizer: Any, *, layers: int = 4, hidden: int = 128, context: 
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
+        initializer_range=hidden**-0.5,
     )
     with torch.random.fork_rng(devices=[]):  # leaves the caller's generator where it was
         torch.manual_seed(seed)
         model = _MODEL_CLASS(config)
+        torch.nn.init.normal_(model.get_input_embeddings().weight, std=EMBEDDING_STD)
     return model.eval()
 
 

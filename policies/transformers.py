@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class TransformersPolicy(BatchPolicy):
         tokenizer: Its tokenizer. By default the one that lies beside the weights.
         device: Such as ``"cpu"`` or ``"cuda:0"``. By default a GPU if there is one; a model that is given stays put.
         dtype: Of the weights that are loaded, such as ``"bfloat16"``. By default bfloat16 on a GPU, float32 on a CPU.
+        autocast: Type that forward passes compute in while weights keep theirs, such as ``"bfloat16"``, as a learner
+            does that keeps its weights in float32. By default the weights' own.
         template_kwargs: Passed to the chat template, such as ``{"enable_thinking": False}``.
         max_batch: Requests that are answered together.
         cache_rows: Episodes whose keys and values are kept; at least ``max_batch``.
@@ -53,13 +56,14 @@ class TransformersPolicy(BatchPolicy):
         *,
         device: str | None = None,
         dtype: str | None = None,
+        autocast: str | None = None,
         template_kwargs: dict[str, Any] | None = None,
         max_batch: int = 64,
         cache_rows: int = 128,
     ) -> None:
         super().__init__()
         if isinstance(model, str | Path):
-            model, tokenizer = _load(str(model), tokenizer, device, dtype)
+            model, tokenizer = load_model(str(model), tokenizer, device=device, dtype=dtype)
         elif tokenizer is None:
             raise ConfigError("A model that is given as an object needs its tokenizer: pass `tokenizer=`.")
         self.model = model
@@ -67,10 +71,12 @@ class TransformersPolicy(BatchPolicy):
         self.renderer = self._renderer = HFRenderer(tokenizer, template_kwargs)
         self.max_batch = max_batch
         self.device: torch.device = next(model.parameters()).device
-        self.context = int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+        self.context: int = int(getattr(model.config, "max_position_embeddings", None) or 2**31)
         self.threaded = sum(parameter.numel() for parameter in model.parameters()) > _THREAD_ABOVE
         self._ends = self._renderer.final_ids | _generation_ends(model)
-        self._decoder = _decoder(model, max(cache_rows, max_batch))
+        self._autocast = None if autocast is None else _torch_dtype(autocast)
+        with self._precision():
+            self._decoder = _decoder(model, max(cache_rows, max_batch))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One message for each request, sampled together."""
@@ -78,15 +84,16 @@ class TransformersPolicy(BatchPolicy):
         completions: list[Completion | None] = [None] * len(requests)
         for batch in _without_repeats(requests):
             fitting = [index for index in batch if len(prompts[index]) < self.context]
-            drawn = decode(
-                self._decoder,
-                [requests[index] for index in fitting],
-                [prompts[index] for index in fitting],
-                self._ends,
-                self._renderer.decode,
-                self.context,
-                self.device,
-            )
+            with self._precision():
+                drawn = decode(
+                    self._decoder,
+                    [requests[index] for index in fitting],
+                    [prompts[index] for index in fitting],
+                    self._ends,
+                    self._renderer.decode,
+                    self.context,
+                    self.device,
+                )
             for index, message in zip(fitting, drawn, strict=True):
                 completions[index] = Completion(
                     text=self._renderer.decode(message.tokens),
@@ -107,13 +114,31 @@ class TransformersPolicy(BatchPolicy):
         """Frees the memory of the cache."""
         self._decoder.forget()
 
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Entered in the thread that computes: autocast is a thread's own."""
+        return torch.autocast(self.device.type, dtype=self._autocast, enabled=self._autocast is not None)
+
     def _prompt(self, request: Request) -> list[int]:
         if request.prompt_ids is not None:
             return list(request.prompt_ids)
         return self._renderer.initial(request.messages, request.tools, request.layout)
 
 
-def _load(name: str, tokenizer: Any, device: str | None, dtype: str | None) -> tuple[Any, Any]:
+def _torch_dtype(name: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise ConfigError(f"Unknown type {name!r}. Expected one of torch, such as 'bfloat16' or 'float32'.")
+    return dtype
+
+
+def load_model(
+    name: str, tokenizer: Any = None, *, device: str | None = None, dtype: str | None = None
+) -> tuple[Any, Any]:
+    """A causal language model and its tokenizer from a local path or the hub; arguments as for the policy.
+
+    Raises:
+        ConfigError: There is no such model, or no tokenizer for it.
+    """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
     try:

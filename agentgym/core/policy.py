@@ -121,6 +121,8 @@ class Policy(ABC):
     renderer: Renderer | None = None
     """None: the policy has no tokens, and its records are not token-faithful."""
     weight_version: int = 0
+    context: int | None = None
+    """Longest sequence that it can read and write, in tokens; rollouts end an episode before it is exceeded."""
     bound: bool = False
     """Whether requests must carry the live environment (experts, people)."""
     deterministic: bool = True

@@ -19,7 +19,6 @@ from agentgym.credit.segments import (
     FloatArray,
     IntArray,
     factorise,
-    factorise_ints,
     fill_spans,
     position_in_segment,
     segment_ids,
@@ -47,7 +46,8 @@ class Batch:
         fork_turn: int64[N]. Number of leading turns that a fork inherited; 0 without a parent.
         turn_offsets: int64[N + 1]. Turns of trajectory i are rows ``turn_offsets[i]:turn_offsets[i + 1]``.
         turn_reward: float64[K]. Attributed reward of the turn under the run's scheme.
-        owned: bool[K]. False for turns inherited from the parent: they are trained once, there.
+        owned: bool[K]. False for turns inherited from the parent: they are trained once, there. (A fork whose parent
+            isn't in the batch has parent -1 and keeps its inherited turns; nobody trains them.)
         turn_start: int64[K]. First token that the policy wrote in the turn, in flat coordinates.
         turn_end: int64[K]. One past the last. Equal to the start only if the trajectory has no tokens at all.
         token_offsets: int64[N + 1]. Tokens of trajectory i are rows ``token_offsets[i]:token_offsets[i + 1]``.
@@ -217,6 +217,11 @@ class Batch:
         return np.diff(self.turn_offsets)
 
     @cached_property
+    def inherited_turns(self) -> IntArray:
+        """int64[N]: number of turns that the trajectory doesn't own; they are its first ones."""
+        return self.turn_counts - segment_sum(self.owned, self.turn_offsets).astype(np.int64)
+
+    @cached_property
     def is_last_turn(self) -> BoolArray:
         """bool[K]: the last turn of its trajectory."""
         return np.asarray(self.turn_index == self.turn_counts[self.turn_trajectory] - 1)
@@ -224,7 +229,7 @@ class Batch:
     @cached_property
     def group_index(self) -> IntArray:
         """int64[N]: groups as 0..G-1."""
-        return factorise_ints(self.group)[0]
+        return np.unique(self.group, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def n_groups(self) -> int:
@@ -285,6 +290,15 @@ class Batch:
             )
         return self.outcome
 
+    def require_tokens(self) -> None:
+        """Raises `CreditError` if a trajectory has no tokens: a method for tokens would silently give it nothing."""
+        bare = np.flatnonzero(np.diff(self.token_offsets) == 0)
+        if len(bare):
+            raise CreditError(
+                f"Column 'token_offsets', row {bare[0]}: trajectory {bare[0]} has no tokens, and this method gives "
+                "credit to tokens. Use a method for turns, or a policy that returns its tokens."
+            )
+
     def column(self, name: str, *, whole: bool = False) -> Any:
         """The optional column, or a `CreditError` that names its level and producer.
 
@@ -305,7 +319,7 @@ class Batch:
     def codes(self, name: str) -> IntArray:
         """A label column as dense integer codes in order of first appearance."""
         labels = self.column(name)
-        return factorise_ints(labels)[0] if labels.dtype == np.int64 else factorise(labels)[0]
+        return factorise(labels)
 
     @cached_property
     def token_rewards(self) -> FloatArray:
@@ -327,11 +341,13 @@ class Batch:
     def over_turns(self, turn_values: FloatArray) -> FloatArray:
         """float64[T]: each turn's value on the trained tokens of the turn, 0 elsewhere."""
         spread = fill_spans(turn_values, self.turn_start, self.turn_end, self.n_tokens)
-        return np.where(self.trained, spread, 0.0)
+        np.putmask(spread, ~self.trained, 0.0)
+        return spread
 
     def per_turn(self, token_values: npt.NDArray[np.generic]) -> FloatArray:
         """float64[K]: sum of the values over the policy tokens of each turn."""
-        return span_sum(np.where(self.policy_mask, token_values, 0), self.turn_start, self.turn_end)
+        kept = np.where(self.policy_mask, token_values, 0)
+        return span_sum(kept, self.turn_start, self.turn_end)
 
     def dense(self, token_values: npt.NDArray[Any], fill: float = 0.0) -> npt.NDArray[Any]:
         """(N, L): flat token values as a padded matrix."""

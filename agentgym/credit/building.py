@@ -28,7 +28,7 @@ def offsets_of(lengths: Sequence[int] | IntArray) -> IntArray:
 def group_codes(groups: Sequence[int | str] | AnyArray) -> IntArray:
     """Groups as int64: integers as they are, anything else by first appearance."""
     array = np.asarray(groups)
-    return array.astype(np.int64) if array.dtype.kind in "iu" else factorise(groups)[0]
+    return array.astype(np.int64) if array.dtype.kind in "iu" else factorise(groups)
 
 
 def from_lists(

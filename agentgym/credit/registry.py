@@ -52,20 +52,13 @@ class MethodInfo:
     @property
     def default(self) -> str:
         """The parameters of the paper form, written out."""
-        return ", ".join(f"{key}={_short(value)}" for key, value in self.parameters.items())
+        return ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameter names with their defaults."""
         made = self.factory()
         return {f.name: getattr(made, f.name) for f in fields(made)}  # type: ignore[arg-type]
-
-
-def _short(value: object) -> str:
-    if not isinstance(value, Norm):
-        return repr(value)
-    shown = [f"{f.name}={getattr(value, f.name)!r}" for f in fields(value) if getattr(value, f.name) != f.default]
-    return f"Norm({', '.join(shown)})"
 
 
 METHODS: dict[str, MethodInfo] = {}

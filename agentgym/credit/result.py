@@ -9,7 +9,7 @@ import numpy as np
 
 from agentgym.credit.batch import Batch
 from agentgym.credit.kernels.normalise import deviation
-from agentgym.credit.segments import FloatArray, segment_sum
+from agentgym.credit.segments import FloatArray, segment_sum, span_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +43,21 @@ class Credit:
 
     @classmethod
     def from_tokens(cls, batch: Batch, token: FloatArray, value_target: FloatArray | None = None) -> Credit:
-        """One advantage a token."""
+        """One advantage a token.
+
+        Raises:
+            CreditError: A trajectory has no tokens: its credit would silently be zero.
+        """
+        batch.require_tokens()
         token = np.where(batch.trained, token, 0.0)
-        turn = np.where(batch.owned, batch.per_turn(token) / np.maximum(batch.turn_tokens, 1), 0.0)
-        weight = batch.per_turn(np.abs(token)) / np.maximum(batch.turn_tokens, 1)
+        turn = _turn_mean(batch, token)
+        weight = _turn_mean(batch, np.abs(token))
         return cls(token, turn, _trajectory_mean(batch, turn), value_target, diagnose(batch, turn, weight))
+
+
+def _turn_mean(batch: Batch, token: FloatArray) -> FloatArray:
+    """Mean over the policy tokens of each turn, of values that are 0 on all others."""
+    return span_sum(token, batch.turn_start, batch.turn_end) / np.maximum(batch.turn_tokens, 1)
 
 
 def _trajectory_mean(batch: Batch, turn: FloatArray) -> FloatArray:

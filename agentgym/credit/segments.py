@@ -37,9 +37,10 @@ def span_sum(x: npt.NDArray[np.generic], start: IntArray, end: IntArray) -> Floa
         return np.zeros(len(start))
     edges = np.empty(2 * len(start), dtype=np.int64)
     edges[0::2], edges[1::2] = start, end
-    padded = np.append(x, np.zeros(1, dtype=x.dtype))
-    sums = np.add.reduceat(padded, edges, dtype=np.float64)[0::2]
-    return np.where(end > start, sums, 0.0)
+    inside = int(np.searchsorted(edges, len(x)))  # reduceat takes no index past the last row; the last sum runs there
+    sums = np.zeros(len(edges))
+    sums[:inside] = np.add.reduceat(x, edges[:inside], dtype=np.float64)
+    return np.where(end > start, sums[0::2], 0.0)
 
 
 def segment_sum(x: npt.NDArray[np.generic], offsets: IntArray) -> FloatArray:
@@ -83,8 +84,12 @@ def scan_segments(
     out = np.zeros(len(x))
     for chosen in _by_length(lengths):
         part = lengths[chosen]
-        valid = np.arange(part.max()) < part[:, None]
+        longest = int(part.max())
         rows = slice(None) if chosen.all() else np.repeat(chosen, lengths)
+        if longest == part.min():
+            out[rows] = scan(x[rows].reshape(-1, longest)).reshape(-1)
+            continue
+        valid = np.arange(longest) < part[:, None]
         block = np.full(valid.shape, fill)
         block[valid] = x[rows]
         out[rows] = scan(block)[valid]
@@ -101,13 +106,14 @@ def _to_go(block: FloatArray, discount: float) -> FloatArray:
     width = max(1, min(length, int(np.log(_SMALLEST_WEIGHT) / np.log(discount))))
     weight = discount ** np.arange(width + 1)
     out = np.empty_like(block)
-    carry = np.zeros(len(block))
     for start in range((length - 1) // width * width, -1, -width):
-        piece = block[:, start : start + width]
+        piece, done = out[:, start : start + width], start + width
         size = piece.shape[1]
-        scanned = np.cumsum((piece * weight[:size])[:, ::-1], axis=1)[:, ::-1] / weight[:size]
-        out[:, start : start + size] = scanned + carry[:, None] * weight[size:0:-1]
-        carry = out[:, start]
+        np.multiply(block[:, start : start + width], weight[:size], out=piece)
+        np.cumsum(piece[:, ::-1], axis=1, out=piece[:, ::-1])
+        piece /= weight[:size]
+        if done < length:
+            piece += out[:, done, None] * weight[size:0:-1]
     return out
 
 
@@ -127,22 +133,17 @@ def min_to_go(x: FloatArray, offsets: IntArray) -> FloatArray:
     return scan_segments(x, offsets, lambda b: np.minimum.accumulate(b[:, ::-1], axis=1)[:, ::-1], fill=np.inf)
 
 
-def factorise(*keys: Iterable[object]) -> tuple[IntArray, int]:
-    """Dense codes 0..n-1 of the rows of one or several parallel columns, in order of first appearance, and n."""
-    rows = [key.tolist() if isinstance(key, np.ndarray) else list(key) for key in keys]
-    items = rows[0] if len(rows) == 1 else list(zip(*rows, strict=True))
+def factorise(labels: Iterable[object]) -> IntArray:
+    """Dense codes 0.. of equal labels, in order of first appearance; shape (rows,)."""
+    items = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     first: dict[object, int] = {}
     where = np.fromiter(map(first.setdefault, items, count()), dtype=np.int64, count=len(items))
     is_first = where == np.arange(len(items))
-    return (np.cumsum(is_first) - 1)[where] if len(items) else where, int(is_first.sum())
+    codes: IntArray = np.cumsum(is_first) - 1
+    return np.asarray(codes[where])
 
 
-def factorise_ints(*keys: IntArray) -> tuple[IntArray, int]:
-    """Like `factorise` for integer columns, but codes are in sorted order."""
-    code = np.zeros(len(keys[0]), dtype=np.int64)
-    size = 1
-    for key in keys:
-        values, inverse = np.unique(key, return_inverse=True)
-        distinct, code = np.unique(code * len(values) + inverse, return_inverse=True)
-        size = len(distinct)
-    return code.astype(np.int64), size if len(code) else 0
+def combine(first: IntArray, second: IntArray) -> IntArray:
+    """Dense codes 0.. of the pairs of two columns of codes (not negative), in sorted order of the pairs."""
+    size = int(second.max(initial=-1)) + 1
+    return np.asarray(np.unique(first * size + second, return_inverse=True)[1], dtype=np.int64)

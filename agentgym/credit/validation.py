@@ -126,7 +126,10 @@ def check_spans(batch: Batch) -> None:
 
 
 def check_tree(batch: Batch) -> None:
-    """Parents exist, come from the same group, form no cycle; inherited turns are those before the fork."""
+    """Parents exist, come from the same group, form no cycle; inherited turns are those before the fork.
+
+    A trajectory whose parent isn't in the batch has parent -1 and may still have leading inherited turns.
+    """
     parent, n = batch.parent, batch.n_trajectories
     child = parent >= 0
     _refuse_row(
@@ -147,10 +150,12 @@ def check_tree(batch: Batch) -> None:
         ancestor = ancestor[ancestor]
     _refuse_row("parent", parent[ancestor] >= 0, lambda i: "the parents form a cycle")
     inherited = batch.turn_index < batch.fork_turn[batch.turn_trajectory]
-    wrong = inherited == batch.owned
+    wrong = child[batch.turn_trajectory] & (inherited == batch.owned)
     _refuse(
         batch, "owned", wrong, lambda k: f"{batch.owned[k]}; a turn is inherited exactly when it is before fork_turn"
     )
+    late = ~batch.owned & (batch.turn_index >= batch.inherited_turns[batch.turn_trajectory])
+    _refuse(batch, "owned", late, lambda k: "False after a turn of the trajectory's own")
 
 
 def check_extra(batch: Batch, name: str) -> AnyArray:

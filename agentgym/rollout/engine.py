@@ -244,7 +244,10 @@ class _Episode:
     async def _ask(self, request: Request) -> Completion:
         before = time.perf_counter()
         try:
-            return await self.policy.act(request)
+            completion = await self.policy.act(request)
+            if completion.token_ids is not None and not len(completion.token_ids):
+                raise Fault(Boundary.POLICY, "it returned a message without a single token")
+            return completion
         except (Fault, asyncio.CancelledError, KeyboardInterrupt):
             raise
         except AgentGymError:
@@ -265,8 +268,9 @@ class _Episode:
         """Tokens that the next message may have; ``_short_of`` names the tightest limit."""
         room = self.sampling.max_tokens
         limits, prompt = self.limits, self.conversation.prompt_ids
-        if limits.context_tokens is not None and prompt is not None and limits.context_tokens - len(prompt) < room:
-            room, self._short_of = limits.context_tokens - len(prompt), "context_tokens"
+        context = min((n for n in (limits.context_tokens, self.policy.context) if n is not None), default=None)
+        if context is not None and prompt is not None and context - len(prompt) < room:
+            room, self._short_of = context - len(prompt), "context_tokens"
         if limits.episode_tokens is not None and limits.episode_tokens - self.written < room:
             room, self._short_of = limits.episode_tokens - self.written, "episode_tokens"
         return room

@@ -92,10 +92,10 @@ ADAPTERS: dict[str, Adapter] = {
     "toolrl_match_score": toolrl_match_score,
     "router_r1_reward": router_r1_reward,
     "router_r1_cost": router_r1_cost,
-    "rlvmr:tag_rewards": rlvmr_tag_rewards,
+    "rlvmr:tag_rewards*": rlvmr_tag_rewards,
     "igpo_f1_outcome": igpo_f1_outcome,
     "igpo_turn_reward": igpo_turn_reward,
     "prorag_format": prorag_format,
-    "paper_formulas:dapo_overlong": dapo_overlong,
+    "paper_formulas:dapo_overlong*": dapo_overlong,
 }
 """Golden file (``file`` or ``file:case``) to adapter."""

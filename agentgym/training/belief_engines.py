@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -26,7 +26,9 @@ from agentgym.training.belief_passes import (
 Engine = Literal["auto", "packed", "cached", "naive"]
 
 DENSE_TOKENS = 1024
-"""On a CPU: longest row with a dense mask, whose cost grows with its square. Longer contexts are cached."""
+"""On a CPU: longest context under a dense mask, whose cost grows with its square. Longer ones are cached."""
+PACK_TOKENS = 512
+"""On a CPU: tokens that short contexts share a row up to. Beyond it the mask costs more than calls save."""
 FLEX_TOKENS = 16_384
 """On a GPU: tokens that share a row under FlexAttention, which skips the blocks that nobody sees."""
 
@@ -76,16 +78,13 @@ def _auto(model: Any, contexts: Sequence[Context]) -> list[Tensor]:
         with _flex_attention(model):
             if can(model, "packed"):
                 return _in_packs(model, contexts, FLEX_TOKENS)
-    short = [packed_length(context) <= DENSE_TOKENS for context in contexts]
-    packed = any(short) and can(model, "packed")
-    cached = can(model, "cached")
-    if not cached:
-        _log.warning("%s takes no custom attention mask; beliefs cost one forward a turn.", type(model).__name__)
-    in_packs = iter(
-        _in_packs(model, [c for c, s in zip(contexts, short, strict=True) if s], DENSE_TOKENS) if packed else ()
-    )
-    rest: Callable[[Any, Context], Tensor] = cached_pass if cached else naive_pass
-    return [next(in_packs) if packed and s else rest(model, c) for c, s in zip(contexts, short, strict=True)]
+    packed, cached = can(model, "packed"), can(model, "cached")
+    if not packed and not cached:
+        _log.warning("%s takes no attention mask of ours; beliefs cost a forward a turn.", type(model).__name__)
+    short = [row for row, context in enumerate(contexts) if packed and packed_length(context) <= DENSE_TOKENS]
+    means = dict(zip(short, _in_packs(model, [contexts[row] for row in short], PACK_TOKENS), strict=True))
+    rest = cached_pass if cached else naive_pass
+    return [means[row] if row in means else rest(model, context) for row, context in enumerate(contexts)]
 
 
 def _in_packs(model: Any, contexts: Sequence[Context], limit: int) -> list[Tensor]:
@@ -103,7 +102,7 @@ def _in_packs(model: Any, contexts: Sequence[Context], limit: int) -> list[Tenso
 
 
 def _limit(model: Any) -> int:
-    return FLEX_TOKENS if implementation(model) == "flex_attention" else DENSE_TOKENS
+    return FLEX_TOKENS if implementation(model) == "flex_attention" else PACK_TOKENS
 
 
 def _need(model: Any, engine: Literal["packed", "cached"]) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 LEG_TOKENS = 512
-"""Leg tokens that ``cached`` runs at once: enough to fill a matrix product, few enough to keep mask and logits small."""
+"""Leg tokens that ``cached`` runs at once: enough to fill a matrix product, few enough for small masks and logits."""
 FLEX_LENGTH = 1024
 """Rows for FlexAttention are filled up to a multiple of this: its kernel is compiled anew for every length."""
 

@@ -61,11 +61,16 @@ class WarmStartSection:
     batch_size: int = 32
     """Episodes a step; every step plays new ones."""
     learning_rate: float = 3e-3
+    matrix_learning_rate: float = 0.0
+    """Of Muon, for the matrices inside the layers; 0.03 suits ``tiny``, which learns far faster with it. 0: AdamW for
+    everything."""
     warmup: float = 0.1
     """Share of the steps over which the learning rate rises; it falls to a tenth along a cosine after it."""
     weight_decay: float = 0.01
     mistake_rate: float = 0.0
     """Probability that the expert's message is a plausible wrong one."""
+    observation_weight: float = 0.5
+    """Weight of predicting what the environment says, next to the expert's messages. 0: messages alone."""
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def gather_logprobs(
         return TokenLogprobs(*_gather(logits_M_V, targets_M, temperature, entropy_gradient))
     parts = [
         checkpoint(_gather, logits, targets, temperature, entropy_gradient, use_reentrant=False)
-        for logits, targets in zip(logits_M_V.split(size), targets_M.split(size), strict=True)
+        for logits, targets in zip(torch.split(logits_M_V, size), torch.split(targets_M, size), strict=True)
     ]
     return TokenLogprobs(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

@@ -33,24 +33,30 @@ def build_policy(config: TrainConfig) -> Any:
     section = config.model
     if section.threads:
         torch.set_num_threads(section.threads)
-    policy_class = load("agentgym.policies.transformers:TransformersPolicy")
     device = section.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if section.path == "tiny":
-        build_tiny = load("agentgym.policies.tiny:build_tiny")
-        model, tokenizer = build_tiny(
+        model, tokenizer = load("agentgym.policies.tiny:build_tiny")(
             environment_texts(config),
             layers=section.layers,
             hidden=section.hidden,
             context=section.context,
             seed=config.seed,
         )
-        policy = policy_class(model.to(device), tokenizer, cache_rows=config.concurrency, max_batch=config.concurrency)
+        model = model.to(device)
     else:
-        # full-precision weights; forward passes on a GPU run in bfloat16 under autocast
-        policy = policy_class(section.path, device=device, dtype="float32", cache_rows=config.concurrency)
+        model, tokenizer = load("agentgym.policies.transformers:load_model")(
+            section.path, device=device, dtype="float32"
+        )
     if section.lora_rank:
-        policy = policy_class(_with_lora(policy.model, section), policy.tokenizer, cache_rows=config.concurrency)
-    return policy
+        model = _with_lora(model, section)
+    # Weights keep full precision; on a GPU sampler and learner both compute in bfloat16.
+    return load("agentgym.policies.transformers:TransformersPolicy")(
+        model,
+        tokenizer,
+        autocast="bfloat16" if device.startswith("cuda") else None,
+        cache_rows=config.concurrency,
+        max_batch=config.concurrency,
+    )
 
 
 def environment_texts(config: TrainConfig) -> Iterator[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from agentgym.core.errors import ConfigError
 from agentgym.credit import COLUMNS, Batch, find
 from agentgym.training.config import TrainConfig
+from agentgym.training.logprobs import LogprobScorer
 
 
 class LearnedScorer(Protocol):
@@ -52,9 +53,44 @@ def _implicit_prm(model: Any, config: TrainConfig) -> LearnedScorer:
     )
 
 
+class ReferenceScorer:
+    """``ref_logprob`` under a frozen copy of a model: the policy at the start of RL. Learns nothing.
+
+    Args:
+        model: What is copied.
+        temperature: Of the sampling.
+        max_tokens: Padded tokens of one forward pass.
+    """
+
+    def __init__(self, model: Any, temperature: float, max_tokens: int) -> None:
+        self._model = copy.deepcopy(model).requires_grad_(False)
+        self._score = LogprobScorer("ref_logprob", temperature, max_tokens)
+
+    def __call__(self, batch: Batch, model: Any = None) -> Mapping[str, npt.NDArray[np.generic]]:
+        """The column. ``model`` isn't used."""
+        return self._score(batch, self._model)
+
+    def fit(self, batch: Batch) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The frozen weights."""
+        return {"model": self._model.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of ``state_dict``."""
+        self._model.load_state_dict(state["model"])
+
+
+def _reference(model: Any, config: TrainConfig) -> LearnedScorer:
+    return ReferenceScorer(model, config.sampling.temperature, config.rl.max_tokens)
+
+
 MAKERS: dict[str, Callable[[Any, TrainConfig], LearnedScorer]] = {
     "progress": _progress,
     "prm_logprob": _implicit_prm,
+    "ref_logprob": _reference,
 }
 """Column -> what makes its scorer from a copy of the policy's model."""
 
@@ -63,16 +99,17 @@ FROM_ROLLOUTS = ("token_id", "logprob", "anchor", "observation", "executable", "
 
 
 def scorers_for(config: TrainConfig, model: Any) -> dict[str, LearnedScorer]:
-    """The scorers that the configured credit method needs, by column.
+    """The scorers that the configured credit method and the KL term need, by column.
 
     Raises:
         ConfigError: The method needs a column that the trainer has no scorer for.
     """
     info, _ = find(config.credit.method)
     scorers: dict[str, LearnedScorer] = {}
-    for name in info.needs:
-        if name in FROM_ROLLOUTS:
-            continue
+    needs = [name for name in info.needs if name in COLUMNS and name not in FROM_ROLLOUTS]
+    if config.rl.kl_coef:
+        needs.append("ref_logprob")
+    for name in needs:
         if name not in MAKERS:
             raise ConfigError(
                 f"The credit method {config.credit.method!r} needs the column {name!r} (produced by "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,30 +19,56 @@ from agentgym.training.losses import KL_ESTIMATORS, TokenLoss, aggregate, cispo_
 Metrics = dict[str, float]
 
 
+class Optimizer(Protocol):
+    """What a step needs of an optimizer."""
+
+    def step(self) -> object:
+        """Changes the parameters."""
+        ...
+
+    def zero_grad(self, set_to_none: bool = ...) -> None:
+        """Clears the gradients."""
+        ...
+
+
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """bfloat16 on a GPU, full precision on a CPU."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 def supervised_step(
-    model: Any, optimizer: torch.optim.Optimizer, batch: Batch, *, max_tokens: int, max_grad_norm: float
+    model: Any,
+    optimizer: Optimizer,
+    batch: Batch,
+    *,
+    max_tokens: int,
+    max_grad_norm: float,
+    observation_weight: float = 0.0,
 ) -> Metrics:
-    """One step of cross-entropy on the policy's tokens, mean over tokens."""
+    """One step of cross-entropy: mean over the policy's tokens, plus a weighted mean over the environment's.
+
+    Predicting what the environment says teaches a small model to look things up in its context, long before the few
+    tokens of the expert's decisions would. ``loss`` is the policy's share alone.
+    """
     device = next(model.parameters()).device
-    total = int(batch.policy_mask.sum())
+    policy = batch.policy_mask
+    other = ~policy if observation_weight else np.zeros_like(policy)
+    other[batch.token_offsets[:-1]] = False  # nothing predicts the first token
+    weight = policy / max(policy.sum(), 1) + observation_weight * other / max(other.sum(), 1)
     loss = 0.0
-    for rows in split_rows(batch, batch.policy_mask, max_tokens=max_tokens, device=device):
+    for rows in split_rows(batch, policy | other, max_tokens=max_tokens, device=device):
         with autocast(device):
-            part = -token_logprobs(model, rows).logprob.sum() / total
-        torch.autograd.backward(part)
-        loss += part.item()
+            token_loss = -token_logprobs(model, rows).logprob
+        each = token_loss * torch.as_tensor(weight[rows.index], dtype=token_loss.dtype, device=device)
+        torch.autograd.backward(each.sum())
+        loss += each.detach()[torch.as_tensor(policy[rows.index], device=device)].sum().item()
     norm = _step(model, optimizer, max_grad_norm)
     return {"loss": loss, "grad_norm": norm}
 
 
 def policy_step(
     model: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batch: Batch,
     credit: Credit,
     trajectories: npt.NDArray[np.int64],
@@ -134,7 +160,7 @@ def _starts(rows: Rows) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def _step(model: Any, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> float:
+def _step(model: Any, optimizer: Optimizer, max_grad_norm: float) -> float:
     """Clips, steps, clears. Returns the norm before clipping."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf"))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from agentgym.core.errors import ConfigError
 from agentgym.core.seeding import derive_seed
-from agentgym.environments.shopping.catalog.generate import in_split
+from agentgym.environments.shopping.catalog.generate import MAX_NEAR_MISSES, in_split
 from agentgym.environments.shopping.catalog.store import StoredCatalogue
 from agentgym.environments.shopping.catalog.vocabulary import Family, family_of
 from agentgym.environments.shopping.product import Product
@@ -21,7 +21,7 @@ STYLES: tuple[Style, ...] = ("precise", "vague", "mixed")
 
 RESULTS_KEPT = 50
 ROWS_PER_PAGE = 10
-_TRIES = 400
+_TRIES = 5000
 _PAGE_TRIES = 40
 """Goals on too early a page that are passed over before the latest one is taken."""
 
@@ -88,8 +88,8 @@ class Difficulty:
         constraints: Fewest and most wishes for attributes and options together, each 2 to 6.
         distractors: Fewest near misses of the goal in the catalogue, 0 to 6.
         style: ``precise`` names attributes as products do, ``vague`` describes them, ``mixed`` draws one.
-        pages: The goal's product is on this results page or a later one, 1 to 5, for a search with all the goal's
-            words; where the catalogue is too small for that, as late as possible.
+        pages: A search with all the goal's words lists the first product that fits on this results page or a later
+            one, 1 to 5; where the catalogue is too small for that, as late as possible.
     """
 
     constraints: tuple[int, int] = (3, 4)
@@ -101,8 +101,8 @@ class Difficulty:
         low, high = self.constraints
         if not 2 <= low <= high <= 6:
             raise ConfigError(f"constraints must be two numbers with 2 <= low <= high <= 6, got {self.constraints}.")
-        if not 0 <= self.distractors <= 6:
-            raise ConfigError(f"distractors must be 0 to 6, got {self.distractors}.")
+        if not 0 <= self.distractors <= MAX_NEAR_MISSES:
+            raise ConfigError(f"distractors must be 0 to {MAX_NEAR_MISSES}, got {self.distractors}.")
         if self.style not in STYLES:
             raise ConfigError(f"Unknown instruction style {self.style!r}. Known: {', '.join(STYLES)}.")
         if not 1 <= self.pages <= RESULTS_KEPT // ROWS_PER_PAGE:
@@ -115,7 +115,7 @@ class DrawnGoal:
 
     goal: Goal
     page: int
-    """Results page of the goal's product for the goal's own words."""
+    """Results page of the first product that fits (of the goal's own product, unless later pages were asked for)."""
     near_misses: int
     vague: bool
 
@@ -123,7 +123,7 @@ class DrawnGoal:
     def difficulty(self) -> float:
         """0 to 1: the mean of how many wishes, near misses and pages there are, and whether it is vague."""
         wishes = len(self.goal.attributes) + len(self.goal.options)
-        return ((wishes - 2) / 4 + self.near_misses / 6 + (self.page - 1) / 4 + self.vague) / 4
+        return ((wishes - 2) / 4 + self.near_misses / MAX_NEAR_MISSES + (self.page - 1) / 4 + self.vague) / 4
 
 
 def draw_goal(catalogue: StoredCatalogue, split: str, seed: int, number: int, difficulty: Difficulty) -> DrawnGoal:
@@ -155,10 +155,10 @@ def draw_goal(catalogue: StoredCatalogue, split: str, seed: int, number: int, di
 
 
 def _try(catalogue: StoredCatalogue, split: str, rng: random.Random, difficulty: Difficulty) -> DrawnGoal | None:
-    number = rng.randrange(catalogue.n_bases)
-    if catalogue.near_misses[number] < difficulty.distractors:
+    bases = catalogue.bases_with(difficulty.distractors)
+    if not len(bases):
         return None
-    base = catalogue.base(number)
+    base = catalogue.base(int(bases[rng.randrange(len(bases))]))
     product = catalogue.product(base.position)
     wishes = rng.randint(*difficulty.constraints)
     n_options = min(len(product.options), -(-wishes // 2))
@@ -178,7 +178,10 @@ def _try(catalogue: StoredCatalogue, split: str, rng: random.Random, difficulty:
     found = catalogue.search(goal.query(), RESULTS_KEPT)
     if base.position not in found:
         return None
-    return DrawnGoal(goal, found.index(base.position) // ROWS_PER_PAGE + 1, base.near_misses, vague)
+    rank = found.index(base.position)
+    if difficulty.pages > 1:  # only then is it worth reading up to fifty products
+        rank = next(i for i, position in enumerate(found) if goal.fits(catalogue.product(position)))
+    return DrawnGoal(goal, rank // ROWS_PER_PAGE + 1, base.near_misses, vague)
 
 
 def goal_number(kind: str, attributes: tuple[str, ...], options: Mapping[str, str]) -> int:

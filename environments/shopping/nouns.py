@@ -38,5 +38,5 @@ def is_noun(word: str) -> bool:
 
 @cache
 def _non_nouns() -> frozenset[str]:
-    text = resources.files(__package__).joinpath("non_nouns.txt").read_text(encoding="utf-8")
+    text = resources.files("agentgym.environments.shopping").joinpath("non_nouns.txt").read_text(encoding="utf-8")
     return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())

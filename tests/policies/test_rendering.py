@@ -139,6 +139,19 @@ def test_tool_replies_become_user_messages_where_the_template_takes_no_tools(cap
     assert "<|im_start|>user\n[1]" in _text(renderer, renderer.suffix(TOOL, "chat", closed=True))
 
 
+CALL_IDS = TRIMMING.replace("m['role'] + '\\n'", "m['role'] + (m['tool_call_id'] or '') + '\\n'")
+
+
+def test_call_ids_are_written_where_the_template_writes_them():
+    plain, with_ids = _renderer(), _renderer(CALL_IDS)
+    for name in ("c1", "c2"):
+        reply = [{"role": "tool", "content": "red", "tool_call_id": name}]
+        assert f"<|im_start|>tool{name}\nred" in _text(with_ids, with_ids.suffix(reply, "chat", closed=True))
+        assert plain.suffix(reply, "chat", closed=True) == plain.suffix(
+            [{"role": "tool", "content": "red"}], "chat", closed=True
+        )
+
+
 def test_template_arguments_reach_the_template():
     template = THINKING.replace("<think>'", "<think>' if thinking else '<|im_start|>assistant\\n'")
     on, off = (_renderer(template, template_kwargs={"thinking": value}) for value in (True, False))

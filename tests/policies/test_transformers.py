@@ -288,3 +288,14 @@ def test_other_architectures_agree_with_their_learner(tiny, model, decoder, capl
     assert type(policy._decoder) is decoder
     ids, spans = _play(policy, QUESTIONS[:2], turns=2)
     assert _largest_gap(model, ids, spans) < 1e-4
+
+
+def test_autocast_computes_in_another_type_and_keeps_the_weights(tiny):
+    exact, coarse = TransformersPolicy(*tiny), TransformersPolicy(*tiny, autocast="bfloat16")
+    prompt = _prompt(exact, QUESTIONS[1])
+    (a,), (b,) = (policy.generate([_request(policy, "e", prompt, max_tokens=1)]) for policy in (exact, coarse))
+    assert coarse.model.lm_head.weight.dtype == torch.float32
+    assert a.logprobs != b.logprobs
+    assert a.logprobs == pytest.approx(b.logprobs, abs=0.2)
+    with pytest.raises(ConfigError, match="bfloat16"):
+        TransformersPolicy(*tiny, autocast="bfloat17")

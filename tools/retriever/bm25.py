@@ -135,14 +135,12 @@ class BM25:
 def best(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
     """Positions of the ``k`` highest scores above 0, best first, equal scores in order of position.
 
-    The k-th largest of the maxima of blocks is a lower bound of the k-th largest score, so that few candidates are
-    left to sort.
+    Only what reaches a lower bound of the k-th largest score is sorted: in a large collection the k-th largest of the
+    maxima of blocks, else the k-th largest score itself.
     """
     blocks = len(scores) // _BLOCK
-    bound = 0.0
-    if blocks > k:
-        maxima = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-        bound = np.partition(maxima, blocks - k)[blocks - k]
+    peaks = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1) if blocks > k else scores
+    bound = np.partition(peaks, len(peaks) - k)[len(peaks) - k] if len(peaks) > k else 0.0
     candidates = np.flatnonzero(scores >= bound) if bound > 0 else np.flatnonzero(scores > 0)
     order = np.argsort(-scores[candidates], kind="stable")[:k]
     return candidates[order]

@@ -100,7 +100,9 @@ def round_robin(judge: Judge, players: int) -> list[int]:
 
 
 def swiss(judge: Judge, players: int, rounds: int = 0) -> list[int]:
-    """Ranking by mean points after rounds in which neighbours of the table meet who haven't met before.
+    """Ranking by mean points after rounds in which neighbours of the table meet, by preference who haven't met before.
+
+    Pairing is greedy from the top, so that the last pair of a late round may be a rematch.
 
     Args:
         judge: Compares two players.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agentgym.credit.kernels.normalise import deviation
 from agentgym.credit.segments import BoolArray, FloatArray, IntArray
 
 
@@ -19,7 +20,7 @@ def turn_baseline(
     turn_group: IntArray,
     owned: BoolArray,
     group: IntArray,
-    fork_turn: IntArray,
+    inherited: IntArray,
 ) -> FloatArray:
     """Mean return-to-go of the other trajectories of the group at the same turn, finished ones counted as 0.
 
@@ -33,21 +34,26 @@ def turn_baseline(
         turn_group: Group index of each turn, shape (K,).
         owned: False for inherited turns, shape (K,).
         group: Group index of each trajectory, shape (N,).
-        fork_turn: Number of inherited turns of each trajectory, shape (N,).
+        inherited: Number of inherited turns of each trajectory, shape (N,).
 
     Returns:
         Shape (K,).
     """
     if not len(to_go):
         return np.zeros(0)
-    span = int(turn_index.max()) + 1
+    span = int(turn_index.max()) + 2
     groups = int(group.max()) + 1
-    total = np.bincount(turn_group * span + turn_index, weights=np.where(owned, to_go, 0.0), minlength=groups * span)
-    begins = np.bincount(group * span + np.minimum(fork_turn, span - 1), minlength=groups * span)
-    members = np.cumsum(begins.reshape(groups, span), axis=1)
-    n = members[turn_group, turn_index]
-    others = total[turn_group * span + turn_index] - to_go
-    return np.where(n > 1, others / np.maximum(n - 1, 1), to_go)
+    cell = turn_group * span + turn_index
+    begins = np.bincount(group * span + np.minimum(inherited, span - 1), minlength=groups * span)
+    members = np.cumsum(begins.reshape(groups, span), axis=1).ravel()
+    present = np.bincount(cell, weights=owned, minlength=groups * span)
+    total = np.bincount(cell, weights=np.where(owned, to_go, 0.0), minlength=groups * span)
+    n = members[cell]
+    # Equal returns must give exactly their own value, or rounding would pass for credit.
+    spread = deviation(to_go, cell, owned.astype(np.float64))
+    complete = present[cell] == n
+    spread = np.where(complete, spread, to_go - total[cell] / np.maximum(n, 1))
+    return np.where(n > 1, to_go - spread * (n / np.maximum(n - 1, 1)), to_go)
 
 
 def anchored_baseline(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
 
-from agentgym.credit.errors import CreditError
+from agentgym.credit.parameters import NotNegative, Parameters
 from agentgym.credit.segments import BoolArray, FloatArray, IntArray
 
 Scale = Literal["none", "group", "batch"]
 Singleton = Literal["zero", "raw"]
 
 
-@dataclass(frozen=True)
-class Norm:
+@dataclass(frozen=True, repr=False)
+class Norm(Parameters):
     """How values are compared with those of their group.
 
     Args:
@@ -27,17 +27,14 @@ class Norm:
     """
 
     scale: Scale = "group"
-    ddof: int = 1
-    eps: float = 1e-6
-    variance_eps: float = 0.0
+    ddof: Literal[0, 1] = 1
+    eps: NotNegative = 1e-6
+    variance_eps: NotNegative = 0.0
     singleton: Singleton = "zero"
 
-    def __post_init__(self) -> None:
-        for name, allowed in (("scale", ("none", "group", "batch")), ("singleton", ("zero", "raw")), ("ddof", (0, 1))):
-            if getattr(self, name) not in allowed:
-                raise CreditError(f"Norm.{name} is {getattr(self, name)!r}; expected one of {allowed}.")
-        if self.eps < 0 or self.variance_eps < 0:
-            raise CreditError("Norm.eps and Norm.variance_eps must not be negative.")
+    def __repr__(self) -> str:
+        changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"Norm({', '.join(changed)})"
 
 
 CENTRE = Norm(scale="none")

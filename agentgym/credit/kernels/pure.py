@@ -53,7 +53,7 @@ def centred_steps(
     """Step rewards minus what the other episodes of the group earn in the same stretch; shape (K,).
 
     ``token``: minus (length of the step) × (the others' mean reward a token). ``step``: minus the others' mean reward a
-    step. A group of one compares with itself.
+    step. A group of one gives 0.
 
     Args:
         reward: Shape (K,).
@@ -64,11 +64,17 @@ def centred_steps(
     """
     unit = length if baseline == "token" else np.ones(len(reward))
     rate = segment_sum(reward, offsets) / np.maximum(segment_sum(unit, offsets), 1)
-    return reward - leave_one_out(rate, group)[segment_ids(offsets)] * unit
+    centred = reward - leave_one_out(rate, group)[segment_ids(offsets)] * unit
+    return np.where(_alone(group)[segment_ids(offsets)], 0.0, centred)
+
+
+def _alone(group: IntArray) -> BoolArray:
+    """Whether each episode is the only one of its group; shape (N,)."""
+    return np.asarray(np.bincount(group)[group] == 1)
 
 
 def weakest_step_to_go(score: FloatArray, offsets: IntArray, group: IntArray) -> FloatArray:
-    """``min_{j≥k} p_j`` minus the others' mean of the same over their steps; shape (K,).
+    """``min_{j≥k} p_j`` minus the others' mean of the same over their steps; shape (K,). A group of one gives 0.
 
     An absent score (NaN) is never the weakest; steps after which no score is known get 0.
     """
@@ -76,7 +82,8 @@ def weakest_step_to_go(score: FloatArray, offsets: IntArray, group: IntArray) ->
     known = np.isfinite(to_go)
     to_go = np.where(known, to_go, 0.0)
     mean = segment_sum(to_go, offsets) / np.maximum(segment_sum(known, offsets), 1)
-    return np.where(known, to_go - leave_one_out(mean, group)[segment_ids(offsets)], 0.0)
+    compared = known & ~_alone(group)[segment_ids(offsets)]
+    return np.where(compared, to_go - leave_one_out(mean, group)[segment_ids(offsets)], 0.0)
 
 
 def released_token_advantage(
@@ -95,5 +102,5 @@ def released_token_advantage(
     to_go = min_to_go(reward, offsets) if aggregate == "min" else discounted_to_go(reward, offsets, 1.0)
     to_go = np.where(mask, to_go, 0.0)
     mean = segment_sum(to_go, offsets) / max(padded_length, 1)
-    alone = (np.bincount(group)[group] == 1)[segment_ids(offsets)] if len(group) else mask
+    alone = _alone(group)[segment_ids(offsets)]
     return np.where(mask & ~alone, to_go - leave_one_out(mean, group)[segment_ids(offsets)], 0.0)

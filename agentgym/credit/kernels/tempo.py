@@ -57,14 +57,14 @@ def _sorted_prefixes(token_id: IntArray, offsets: IntArray, group: IntArray) -> 
 def _as_bytes(rows: IntArray) -> npt.NDArray[np.void]:
     """One opaque key a row; equal rows have equal keys, and rows with a common prefix are neighbours in their order."""
     wide = np.ascontiguousarray((rows + 1).astype(">u8"))
-    keys = wide.view(np.dtype((np.void, wide.shape[1] * 8))).ravel()
-    return np.asarray(keys)
+    return np.asarray(wide.view(np.dtype((np.void, wide.shape[1] * 8))).ravel())
 
 
 def _mean_of_runs(value: FloatArray, joined: BoolArray) -> FloatArray:
     """Mean over each run of rows that are joined to their predecessor; shape (N,)."""
-    run = np.cumsum(~joined) - 1
-    return group_mean(value, run)[run]
+    run: IntArray = np.cumsum(~joined) - 1
+    mean = group_mean(value, run)
+    return np.asarray(mean[run])
 
 
 def anchored_td(

@@ -11,9 +11,12 @@ from agentgym.credit.segments import BoolArray, FloatArray, IntArray
 def node_of_turn(
     owned: BoolArray, parent: IntArray, turn_offsets: IntArray, trajectory: IntArray, index: IntArray
 ) -> IntArray:
-    """Row of the turn that was really played: itself if owned, else the ancestor's of the same index; shape (K,)."""
+    """Row of the turn that was really played: itself if owned, else the ancestor's of the same index; shape (K,).
+
+    An inherited turn whose owner isn't in the batch stands for itself.
+    """
     node = np.arange(len(owned))
-    while len(inherited := np.flatnonzero(~owned[node])):
+    while len(inherited := np.flatnonzero(~owned[node] & (parent[trajectory[node]] >= 0))):
         at = node[inherited]
         node[inherited] = turn_offsets[parent[trajectory[at]]] + index[at]
     return node

@@ -15,7 +15,7 @@ def carried_forward(passed: FloatArray, turn_offsets: IntArray, own: IntArray) -
     return np.where(known >= 0, np.take_along_axis(passed, np.maximum(known, 0), axis=0), np.nan)
 
 
-def test_weights(final: FloatArray, group: IntArray) -> FloatArray:
+def difficulty_weights(final: FloatArray, group: IntArray) -> FloatArray:
     """``w_j = (1 − ρ_j) / Σ (1 − ρ)`` with ρ_j the share of the group that passes test j at the end; shape (G, M).
 
     The sum runs over tests that somebody passes, so that the best attainable total is 1. A test that all pass, that
@@ -45,7 +45,7 @@ def newly_passed_reward(state: FloatArray, weight: FloatArray, turn_group: IntAr
 
     Args:
         state: `carried_forward`, shape (K, M).
-        weight: `test_weights`, shape (G, M).
+        weight: `difficulty_weights`, shape (G, M).
         turn_group: Shape (K,).
         is_first: First turns, shape (K,).
     """

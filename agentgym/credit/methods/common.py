@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.baselines import turn_baseline
 from agentgym.credit.kernels.gae import masked_gae
 from agentgym.credit.kernels.normalise import leave_one_out, whiten
@@ -17,21 +16,22 @@ from agentgym.credit.segments import FloatArray, discounted_to_go, segment_sum
 Source = Literal["return", "outcome"]
 """``return``: sum of the turn rewards under the run's scheme. ``outcome``: the raw outcome component."""
 
+Estimator = Literal["siblings", "gae"]
+"""How given rewards become advantages: against the other trajectories of the group, or with a critic."""
+
+Truncation = Literal["terminal", "bootstrap"]
+"""What follows a truncated episode: nothing, or the column ``bootstrap_value``."""
+
+Anchor = Literal["key", "similarity"]
+"""When two states are the same: equal keys (``anchor``), or similar texts (``observation``)."""
+
+Population = Literal["trajectory", "turn"]
+"""What the statistics of an episode term run over."""
+
 
 def episode_reward(batch: Batch, source: Source, method: str) -> FloatArray:
     """float64[N]: the reward that a trajectory is compared by."""
-    if source == "return":
-        return batch.episode_return
-    if source == "outcome":
-        return batch.outcomes(method)
-    raise CreditError(f"{method}: reward is {source!r}; expected 'return' or 'outcome'.")
-
-
-def check_fraction(method: str, **values: float) -> None:
-    """Refuses a discount or a λ outside [0, 1]."""
-    for name, value in values.items():
-        if not 0.0 <= value <= 1.0:
-            raise CreditError(f"{method}: {name} is {value}; expected a number in [0, 1].")
+    return batch.episode_return if source == "return" else batch.outcomes(method)
 
 
 def turn_returns(batch: Batch, turn_reward: FloatArray, gamma: float) -> FloatArray:
@@ -41,7 +41,9 @@ def turn_returns(batch: Batch, turn_reward: FloatArray, gamma: float) -> FloatAr
 
 def against_siblings(batch: Batch, to_go: FloatArray) -> FloatArray:
     """float64[K]: returns-to-go minus the leave-one-out turn baseline."""
-    baseline = turn_baseline(to_go, batch.turn_index, batch.turn_group, batch.owned, batch.group_index, batch.fork_turn)
+    baseline = turn_baseline(
+        to_go, batch.turn_index, batch.turn_group, batch.owned, batch.group_index, batch.inherited_turns
+    )
     return to_go - baseline
 
 
@@ -54,21 +56,17 @@ def token_returns_against_siblings(batch: Batch, token_reward: FloatArray) -> Fl
 
 
 def token_reward_credit(
-    batch: Batch, token_reward: FloatArray, estimator: str, gamma: float, lam: float, method: str
+    batch: Batch, token_reward: FloatArray, estimator: Estimator, gamma: float, lam: float
 ) -> Credit:
     """Credit of given token rewards: returns-to-go against siblings' totals, or PPO's GAE (column ``value``)."""
     if estimator == "siblings":
         return Credit.from_tokens(batch, token_returns_against_siblings(batch, token_reward))
-    if estimator == "gae":
-        found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)
-        return Credit.from_tokens(batch, whiten(found.advantage, batch.trained), found.returns)
-    raise CreditError(f"{method}: estimator is {estimator!r}; expected 'siblings' or 'gae'.")
+    found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)
+    return Credit.from_tokens(batch, whiten(found.advantage, batch.trained), found.returns)
 
 
-def bootstrap(batch: Batch, truncation: str, method: str) -> FloatArray:
+def bootstrap(batch: Batch, truncation: Truncation) -> FloatArray:
     """float64[N]: value after the last turn. ``terminal``: 0; ``bootstrap``: the critic's on truncated episodes."""
     if truncation == "terminal":
         return np.zeros(batch.n_trajectories)
-    if truncation == "bootstrap":
-        return np.where(batch.truncated, batch.column("bootstrap_value"), 0.0)
-    raise CreditError(f"{method}: truncation is {truncation!r}; expected 'terminal' or 'bootstrap'.")
+    return np.where(batch.truncated, batch.column("bootstrap_value"), 0.0)

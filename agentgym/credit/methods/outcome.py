@@ -12,6 +12,7 @@ from agentgym.credit.kernels.normalise import Norm, Singleton, leave_one_out, no
 from agentgym.credit.kernels.opo import length_weighted_baseline
 from agentgym.credit.kernels.sum_of_rewards import normalise_then_sum
 from agentgym.credit.methods.common import Source, episode_reward
+from agentgym.credit.parameters import NotNegative, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import segment_sum
@@ -28,7 +29,7 @@ from agentgym.credit.segments import segment_sum
     },
 )
 @dataclass(frozen=True)
-class Grpo:
+class Grpo(Parameters):
     """``A_i = (R_i − mean_g R) / (std_g R + eps)`` on every trained token of trajectory i.
 
     Group of one: 0 (verl keeps the raw reward). Zero variance, so also an all-failed group: exactly 0. Truncated
@@ -56,7 +57,7 @@ class Grpo:
     presets={"dr_grpo_verl": {"singleton": "raw"}},
 )
 @dataclass(frozen=True)
-class DrGrpo:
+class DrGrpo(Parameters):
     """``A_i = R_i − mean_g R``. Group of one: 0 (verl keeps the raw reward). Equal rewards: exactly 0.
 
     The paper's other half, token sums divided by a constant, is an aggregation mode of the loss.
@@ -83,7 +84,7 @@ class DrGrpo:
     presets={"rloo_verl": {"singleton": "raw"}},
 )
 @dataclass(frozen=True)
-class Rloo:
+class Rloo(Parameters):
     """``A_i = R_i − 1/(n−1) Σ_{j≠i} R_j = n/(n−1) (R_i − mean_g R)``, an unbiased estimate.
 
     Group of one: 0 (verl keeps the raw reward). Equal rewards: exactly 0.
@@ -109,7 +110,7 @@ class Rloo:
     presets={"opo_verl": {"singleton": "raw"}},
 )
 @dataclass(frozen=True)
-class Opo:
+class Opo(Parameters):
     """``A_i = R_i − Σ_j l_j R_j / Σ_j l_j`` with l_j the number of policy tokens (turns in a batch without tokens).
 
     The weights approximate the baseline of least variance. Group of one: 0 (verl keeps the raw reward).
@@ -140,7 +141,7 @@ class Opo:
     population="trajectories of a group, then of the batch",
 )
 @dataclass(frozen=True)
-class Gdpo:
+class Gdpo(Parameters):
     """``s_i = Σ_c w_c z_g(R_{i,c})``, ``A_i = (s_i − mean s) / (std s + eps)`` over the batch.
 
     A reward that doesn't apply to a trajectory is NaN: it is in no population and adds nothing. Keeps a reward of
@@ -152,7 +153,7 @@ class Gdpo:
     """
 
     weights: tuple[float, ...] = ()
-    eps: float = 1e-4
+    eps: NotNegative = 1e-4
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""

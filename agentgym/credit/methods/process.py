@@ -8,14 +8,14 @@ from typing import Literal
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels import pure
 from agentgym.credit.kernels.mt_grpo import before_first_result, mt_grpo_advantage
 from agentgym.credit.kernels.normalise import Norm, leave_one_out, normalise, whiten
-from agentgym.credit.methods.common import Source, episode_reward, turn_returns
+from agentgym.credit.methods.common import Population, Source, episode_reward, turn_returns
+from agentgym.credit.parameters import Parameters, Temperature
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
-from agentgym.credit.segments import FloatArray, factorise_ints
+from agentgym.credit.segments import FloatArray, combine
 
 
 @register(
@@ -32,7 +32,7 @@ from agentgym.credit.segments import FloatArray, factorise_ints
     },
 )
 @dataclass(frozen=True)
-class Pure:
+class Pure(Parameters):
     """``A_k = Σ_{j≥k} (r*_j − b l_j) + v (R_i − mean of others)``, ``r*_k = w_k p_k``, ``w = softmax(−p / T)``.
 
     b is the other episodes' mean ``r*`` a token and l_j the step's tokens (``baseline="token"``), or their mean a step.
@@ -48,15 +48,13 @@ class Pure:
     """
 
     aggregate: Literal["softmin", "min", "sum"] = "softmin"
-    temperature: float = 0.1
+    temperature: Temperature = 0.1
     baseline: pure.Baseline = "token"
     outcome_weight: float = 0.0
     signal: Literal["process_reward", "prm_logits"] = "process_reward"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        if self.temperature < 1e-6 or self.baseline not in ("token", "step"):
-            raise CreditError("pure: temperature must be at least 1e-6 and baseline 'token' or 'step'.")
         advantage = self._process(batch)
         if self.outcome_weight != 0.0:
             outcome = batch.outcomes("pure")
@@ -75,10 +73,8 @@ class Pure:
         if self.aggregate == "softmin":
             some = np.unique(kept)
             reward[known] = pure.softmin_weighted(score[known], some, self.temperature)
-        elif self.aggregate == "sum":
-            reward[known] = score[known]
         else:
-            raise CreditError(f"pure: aggregate is {self.aggregate!r}; expected 'softmin', 'min' or 'sum'.")
+            reward[known] = score[known]
         length = batch.turn_tokens.astype(np.float64) if batch.n_tokens else np.ones(batch.n_turns)
         centred = pure.centred_steps(reward, length, offsets, batch.group_index, self.baseline)
         return turn_returns(batch, centred, 1.0)
@@ -86,9 +82,7 @@ class Pure:
     def _scores(self, batch: Batch) -> FloatArray:
         if self.signal == "prm_logits":
             return pure.score_from_logits(batch.column("prm_logits"))
-        if self.signal == "process_reward":
-            return np.asarray(batch.column("process_reward"))
-        raise CreditError(f"pure: signal is {self.signal!r}; expected 'process_reward' or 'prm_logits'.")
+        return np.asarray(batch.column("process_reward"))
 
 
 @register(
@@ -99,7 +93,7 @@ class Pure:
     presets={"pure_released_sum": {"aggregate": "sum"}},
 )
 @dataclass(frozen=True)
-class PureReleased:
+class PureReleased(Parameters):
     """``A_t = whiten(G_t − Σ_{j≠i} Σ_s G_{j,s} / ((n−1) L))`` with G the suffix minimum (or sum) of token rewards.
 
     The minimum includes tokens without a reward, so a later 0 caps every positive one. L is the padded length of the
@@ -117,8 +111,6 @@ class PureReleased:
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        if self.aggregate not in ("min", "sum"):
-            raise CreditError(f"pure_released: aggregate is {self.aggregate!r}; expected 'min' or 'sum'.")
         return Credit.from_tokens(batch, self._whitened(batch, self.advantage(batch)))
 
     def _whitened(self, batch: Batch, advantage: FloatArray) -> FloatArray:
@@ -142,7 +134,7 @@ class PureReleased:
     presets={"prorag_released": {"population": "token"}},
 )
 @dataclass(frozen=True)
-class ProRag:
+class ProRag(Parameters):
     """``A_k = z(R_i) + β (s_k − μ) / sqrt(var + 1e-8)`` with μ and var over the group's steps.
 
     The release takes them over tokens, so long steps dominate (``prorag_released``). Equal scores: exactly 0 (rounding
@@ -169,8 +161,6 @@ class ProRag:
 
     def step_advantage(self, batch: Batch) -> FloatArray:
         """float64[K]: the standardised step scores, without β."""
-        if self.population not in ("step", "token"):
-            raise CreditError(f"prorag: population is {self.population!r}; expected 'step' or 'token'.")
         score = batch.column("process_reward")
         known = ~np.isnan(score)
         by_token = self.population == "token" and batch.n_tokens > 0
@@ -195,7 +185,7 @@ class ProRag:
     },
 )
 @dataclass(frozen=True)
-class Rlvmr:
+class Rlvmr(Parameters):
     """``A_k = α z(R_i) + (1 − α) z(m_k)``; m_k is compared with turns of the group that carry the same tag.
 
     The release adds ``w z(m_k)`` to ``z(R_i)``, takes the episode's statistics over turns and leaves lone values raw
@@ -212,7 +202,7 @@ class Rlvmr:
 
     episode_weight: float = 0.5
     step_weight: float = 0.5
-    population: Literal["trajectory", "turn"] = "trajectory"
+    population: Population = "trajectory"
     episode_norm: Norm = field(default_factory=Norm)
     step_norm: Norm = field(default_factory=Norm)
     reward: Source = "outcome"
@@ -221,14 +211,12 @@ class Rlvmr:
         """The credit of the batch."""
         owned = batch.owned.astype(np.float64)
         step = batch.column("process_reward", whole=True)
-        tag = factorise_ints(batch.turn_group, batch.codes("tag"))[0]
+        tag = combine(batch.turn_group, batch.codes("tag"))
         reward = episode_reward(batch, self.reward, "rlvmr")
         if self.population == "trajectory":
             episode = normalise(reward, batch.group_index, self.episode_norm)[batch.turn_trajectory]
-        elif self.population == "turn":
-            episode = normalise(reward[batch.turn_trajectory], batch.turn_group, self.episode_norm, owned)
         else:
-            raise CreditError(f"rlvmr: population is {self.population!r}; expected 'trajectory' or 'turn'.")
+            episode = normalise(reward[batch.turn_trajectory], batch.turn_group, self.episode_norm, owned)
         scaled = normalise(step, tag, self.step_norm, owned)
         return Credit.from_turns(batch, self.episode_weight * episode + self.step_weight * scaled)
 
@@ -242,8 +230,8 @@ class Rlvmr:
     presets={"mt_grpo_released": {"no_result": "combined"}},
 )
 @dataclass(frozen=True)
-class MtGrpo:
-    """``A_O + λ A_T`` on turns up to the one that the first tool result answers, ``A_O`` after; A are group z-scores.
+class MtGrpo(Parameters):
+    """``A_k = A_O + λ A_T`` up to the turn that the first tool result answers, ``A_O`` after; A are group z-scores.
 
     The turn reward of a trajectory is the sum of its ``process_reward`` (NaN: none). A trajectory that never got a
     result is all "before"; the release gives it the z-score of the summed rewards, on another scale
@@ -269,10 +257,8 @@ class MtGrpo:
         a_turn, a_outcome = (normalise(x, batch.group_index, self.norm) for x in (turn, reward))
         if self.no_result == "combined":
             rest = normalise(turn + reward, batch.group_index, self.norm)
-        elif self.no_result == "before":
-            rest = a_outcome + self.weight * a_turn
         else:
-            raise CreditError(f"mt_grpo: no_result is {self.no_result!r}; expected 'before' or 'combined'.")
+            rest = a_outcome + self.weight * a_turn
         before, got = before_first_result(batch.column("tool_result"), batch.turn_offsets, batch.turn_trajectory)
         own = batch.turn_trajectory
         return Credit.from_turns(batch, mt_grpo_advantage(a_turn, a_outcome, rest, before, got, own, self.weight))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from agentgym.credit.batch import Batch
 from agentgym.credit.kernels.redistribute import by_attention, by_prefix_score
-from agentgym.credit.methods.common import Source, check_fraction, episode_reward, token_reward_credit
+from agentgym.credit.methods.common import Estimator, Source, episode_reward, token_reward_credit
+from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray
@@ -22,7 +22,7 @@ from agentgym.credit.segments import FloatArray
     presets={"abc_ppo": {"estimator": "gae"}},
 )
 @dataclass(frozen=True)
-class Abc:
+class Abc(Parameters):
     """``r_k = β R a_k + (1 − β) R [k is last]``, a the attention of the reward model's last row; Σ_k r_k = R.
 
     The paper hands r to PPO (``abc_ppo``, column ``value``); without a critic the return-to-go of a token is compared
@@ -36,16 +36,15 @@ class Abc:
         reward: The R: ``outcome`` or ``return``.
     """
 
-    beta: float = 0.5
-    estimator: Literal["siblings", "gae"] = "siblings"
-    gamma: float = 1.0
-    lam: float = 0.95
+    beta: Fraction = 0.5
+    estimator: Estimator = "siblings"
+    gamma: Fraction = 1.0
+    lam: Fraction = 0.95
     reward: Source = "outcome"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("abc", beta=self.beta, gamma=self.gamma, lam=self.lam)
-        return token_reward_credit(batch, self.token_reward(batch), self.estimator, self.gamma, self.lam, "abc")
+        return token_reward_credit(batch, self.token_reward(batch), self.estimator, self.gamma, self.lam)
 
     def token_reward(self, batch: Batch) -> FloatArray:
         """float64[T]: the redistributed reward."""
@@ -62,7 +61,7 @@ class Abc:
     presets={"red_ppo": {"estimator": "gae"}},
 )
 @dataclass(frozen=True)
-class Red:
+class Red(Parameters):
     """``r_k = β (s after k − s before k) + (1 − β) R [k is last]``; the differences telescope.
 
     What the environment's reply adds to the score belongs to the policy token before it. No code was found. Estimators
@@ -76,16 +75,15 @@ class Red:
         reward: The R: ``outcome`` or ``return``.
     """
 
-    beta: float = 1.0
-    estimator: Literal["siblings", "gae"] = "siblings"
-    gamma: float = 1.0
-    lam: float = 0.95
+    beta: Fraction = 1.0
+    estimator: Estimator = "siblings"
+    gamma: Fraction = 1.0
+    lam: Fraction = 0.95
     reward: Source = "outcome"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("red", beta=self.beta, gamma=self.gamma, lam=self.lam)
-        return token_reward_credit(batch, self.token_reward(batch), self.estimator, self.gamma, self.lam, "red")
+        return token_reward_credit(batch, self.token_reward(batch), self.estimator, self.gamma, self.lam)
 
     def token_reward(self, batch: Batch) -> FloatArray:
         """float64[T]: the redistributed reward."""
@@ -102,7 +100,7 @@ class Red:
     needs=("arena_reward",),
 )
 @dataclass(frozen=True)
-class ArenaMethod:
+class ArenaMethod(Parameters):
     """``A_i = z(1 − rank_i / (n − 1))``, which `agentgym.credit.scorers.Arena` writes into the column ``arena_reward``.
 
     Ranks always spread, also in a group where every episode failed. Group of one: 0.

@@ -14,8 +14,9 @@ from agentgym.credit.kernels import istar_released as istar
 from agentgym.credit.kernels import spa as spa_kernels
 from agentgym.credit.kernels.igpo import Gain, accumulate, information_gain
 from agentgym.credit.kernels.normalise import Norm
-from agentgym.credit.methods.common import Source, check_fraction, episode_reward, token_returns_against_siblings
-from agentgym.credit.methods.signals import step_signal
+from agentgym.credit.methods.common import Source, episode_reward, token_returns_against_siblings
+from agentgym.credit.methods.signals import Signal, step_signal
+from agentgym.credit.parameters import Fraction, NotNegative, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray
@@ -31,7 +32,7 @@ _RAW = Norm(scale="none", singleton="raw")
     population="other trajectories of the group",
 )
 @dataclass(frozen=True)
-class SpaReleased:
+class SpaReleased(Parameters):
     """``r_k = (R_i − mean_{j≠i} R_j + β g_k) (S − 1 − k)``; the last turn counts as grounded and always gets reward 0.
 
     The data script overwrites every estimated ĉ_k with the same leave-one-out outcome; the trainer multiplies step k
@@ -58,12 +59,8 @@ class SpaReleased:
         if self.attribution == "loo_constant":
             constant = spa_kernels.loo_constant(batch.outcomes("spa_released"), batch.group_index)
             progress = constant[batch.turn_trajectory]
-        elif self.attribution == "progress":
-            progress = batch.column("progress")
         else:
-            raise CreditError(
-                f"spa_released: attribution is {self.attribution!r}; expected 'loo_constant' or 'progress'."
-            )
+            progress = batch.column("progress")
         grounded = spa_kernels.with_last_grounded(batch.column("executable"), batch.is_last_turn)
         return spa_kernels.progress_reward(progress, grounded, 1.0, self.beta)
 
@@ -72,8 +69,6 @@ class SpaReleased:
         reward = self.step_reward(batch)
         if self.weighting == "remaining_steps":
             reward = spa_kernels.remaining_steps(reward, batch.turn_index, batch.turn_counts[batch.turn_trajectory])
-        elif self.weighting != "none":
-            raise CreditError(f"spa_released: weighting is {self.weighting!r}; expected 'remaining_steps' or 'none'.")
         token_reward = batch.at_turn_ends(reward)
         if self.kl_coef > 0.0:
             token_reward += spa_kernels.kl_penalty(batch.column("logprob"), batch.column("ref_logprob"), self.kl_coef)
@@ -89,7 +84,7 @@ class SpaReleased:
     presets={"igpo_released_joint": {"joint": True}},
 )
 @dataclass(frozen=True)
-class IgpoReleased:
+class IgpoReleased(Parameters):
     """As `igpo`, with ``log_prob`` gains apart from outcomes, ``std = sqrt(var0 + 1e-8) + 1e-6``, and rules of its own.
 
     (1) A gain of exactly 0 is written as 1e-10. (2) The outcome stands at token ``Σ mask − 1``, wrong where environment
@@ -108,7 +103,7 @@ class IgpoReleased:
 
     gain: Gain = "log_prob"
     joint: bool = False
-    gamma: float = 1.0
+    gamma: Fraction = 1.0
     norm: Norm = field(default_factory=lambda: Norm(ddof=0, variance_eps=1e-8))
     outcome_weight: float = 1.0
     gain_weight: float = 1.0
@@ -116,7 +111,6 @@ class IgpoReleased:
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("igpo_released", gamma=self.gamma)
         found = ig.released_advantage(
             self._token_reward(batch),
             batch.policy_mask,
@@ -146,7 +140,7 @@ class IgpoReleased:
     population="trajectories of a group",
 )
 @dataclass(frozen=True)
-class Igpo2025:
+class Igpo2025(Parameters):
     """``A_t = (G_t − mean_g G_0) / std_g G_0`` (``first_position``) or ``A_t = G_t − mean_g G_t`` (``position``).
 
     The first discounts a *token*. The second takes the group's mean at the same token index, ended siblings counted as
@@ -158,19 +152,15 @@ class Igpo2025:
     """
 
     baseline: Literal["first_position", "position"] = "first_position"
-    gamma: float = 0.9
+    gamma: Fraction = 0.9
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("igpo_2025", gamma=self.gamma)
+        batch.require_tokens()
         reward, mask, offsets, group = batch.token_rewards, batch.policy_mask, batch.token_offsets, batch.group_index
-        if not batch.n_tokens:
-            raise CreditError("igpo_2025 works on tokens, and the batch has none.")
         if self.baseline == "first_position":
             return Credit.from_tokens(batch, ig.early_first_position(reward, mask, offsets, group, self.gamma))
-        if self.baseline == "position":
-            return Credit.from_tokens(batch, ig.early_position_centred(reward, mask, offsets, group))
-        raise CreditError(f"igpo_2025: baseline is {self.baseline!r}; expected 'first_position' or 'position'.")
+        return Credit.from_tokens(batch, ig.early_position_centred(reward, mask, offsets, group))
 
 
 @register(
@@ -181,7 +171,7 @@ class Igpo2025:
     population="all turns of a group",
 )
 @dataclass(frozen=True)
-class IgpoFireworks:
+class IgpoFireworks(Parameters):
     """``r̃_k = z(gain_k) + z(outcome_k)`` over all turns (outcome 0 before the last turn), ``Â_k = r̃_k + γ Â_{k+1}``.
 
     Group of one or standard deviation below eps: 0.
@@ -193,12 +183,11 @@ class IgpoFireworks:
     """
 
     gain: Gain = "log_prob"
-    gamma: float = 0.95
-    eps: float = 1e-6
+    gamma: Fraction = 0.95
+    eps: NotNegative = 1e-6
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("igpo_fireworks", gamma=self.gamma)
         gain = information_gain(batch.column("belief"), batch.turn_offsets, self.gain)
         outcome = np.where(batch.is_last_turn, batch.outcomes("igpo_fireworks")[batch.turn_trajectory], 0.0)
         scaled = ig.fireworks_turn_reward(np.nan_to_num(gain, nan=0.0), outcome, batch.turn_group, self.eps)
@@ -220,7 +209,7 @@ class IgpoFireworks:
     },
 )
 @dataclass(frozen=True)
-class IstarReleased:
+class IstarReleased(Parameters):
     """``A_k = A^E + w A^S_k``; both relative to statistics of the first step of each trajectory of the group.
 
     ``rloo`` (the scripts'): ``n/(n−1) (x − mean)`` for both. ``grpo``: `Norm` for both. ``reinforce_pp``: centred, then
@@ -239,13 +228,13 @@ class IstarReleased:
     estimator: Literal["rloo", "grpo", "reinforce_pp", "combined", "process"] = "rloo"
     weight: float = 1.0
     beta: float = 0.05
-    signal: Literal["implicit", "process_reward"] = "implicit"
+    signal: Signal = "implicit"
     norm: Norm = _RAW
     reward: Source = "return"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        step = step_signal(batch, self.signal, self.beta, "istar_released")
+        step = step_signal(batch, self.signal, self.beta)
         if np.isnan(step).any():
             raise CreditError(
                 "istar_released: column 'process_reward' has absent rows, for which the release has no rule."
@@ -260,11 +249,9 @@ class IstarReleased:
             parts = [istar.first_row_rloo(x, group, first) for x in (episode, step)]
         elif self.estimator == "grpo":
             parts = [istar.first_row_centred(x, group, first, self.norm) for x in (episode, step)]
-        elif self.estimator == "reinforce_pp":
+        else:
             tokens = batch.turn_tokens.astype(np.float64) if batch.n_tokens else np.ones(batch.n_turns)
             parts = [
                 istar.whitened_turns(istar.first_row_centred(x, group, first, _RAW), tokens) for x in (episode, step)
             ]
-        else:
-            raise CreditError(f"istar_released: unknown estimator {self.estimator!r}.")
         return Credit.from_turns(batch, parts[0] + self.weight * parts[1])

@@ -8,22 +8,25 @@ from typing import Literal
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.igpo import Gain, accumulate, information_gain, normalised_turn_rewards
 from agentgym.credit.kernels.implicit import implicit_step_reward
 from agentgym.credit.kernels.normalise import Norm, normalise
 from agentgym.credit.kernels.spa import progress_reward
 from agentgym.credit.methods.common import (
+    Estimator,
     Source,
     against_siblings,
-    check_fraction,
     episode_reward,
     token_reward_credit,
     turn_returns,
 )
+from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray
+
+Signal = Literal["implicit", "process_reward"]
+"""Where step rewards come from: log-probabilities of an implicit reward model, or the column ``process_reward``."""
 
 
 @register(
@@ -35,7 +38,7 @@ from agentgym.credit.segments import FloatArray
     presets={"spa_ppo": {"estimator": "gae"}},
 )
 @dataclass(frozen=True)
-class Spa:
+class Spa(Parameters):
     """``r_k = α ĉ_k + β g_k``; ``Σ_k ĉ_k`` was trained to regress on the outcome, g_k = the action was executable.
 
     The paper hands r_k to PPO at the turn's last token (``spa_ppo``: token GAE with the column ``value``, whitened);
@@ -53,17 +56,16 @@ class Spa:
 
     alpha: float = 1.0
     beta: float = 0.5
-    estimator: Literal["siblings", "gae"] = "siblings"
-    gamma: float = 1.0
-    lam: float = 0.95
+    estimator: Estimator = "siblings"
+    gamma: Fraction = 1.0
+    lam: Fraction = 0.95
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("spa", gamma=self.gamma, lam=self.lam)
         reward = progress_reward(batch.column("progress"), batch.column("executable"), self.alpha, self.beta)
         if self.estimator == "siblings":
             return Credit.from_turns(batch, against_siblings(batch, turn_returns(batch, reward, self.gamma)))
-        return token_reward_credit(batch, batch.at_turn_ends(reward), self.estimator, self.gamma, self.lam, "spa")
+        return token_reward_credit(batch, batch.at_turn_ends(reward), self.estimator, self.gamma, self.lam)
 
 
 @register(
@@ -75,7 +77,7 @@ class Spa:
     presets={"igpo_separate": {"joint": False}, "igpo_log_prob": {"gain": "log_prob", "joint": False}},
 )
 @dataclass(frozen=True)
-class Igpo:
+class Igpo(Parameters):
     """``r_k = b_{k+1} − b_k`` for all turns but the last, ``r_K = outcome``; ``Â_k = z(r_k) + γ Â_{k+1}``.
 
     b_k is the probability (or log-probability) of the accepted answer before turn k, length-normalised. Boundaries are
@@ -91,14 +93,11 @@ class Igpo:
 
     gain: Gain = "prob"
     joint: bool = True
-    gamma: float = 1.0
+    gamma: Fraction = 1.0
     norm: Norm = field(default_factory=lambda: Norm(ddof=0, variance_eps=1e-8))
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("igpo", gamma=self.gamma)
-        if self.gain not in ("prob", "log_prob"):
-            raise CreditError(f"igpo: gain is {self.gain!r}; expected 'prob' or 'log_prob'.")
         gain = information_gain(batch.column("belief"), batch.turn_offsets, self.gain)
         outcome = np.where(batch.is_last_turn, batch.outcomes("igpo")[batch.turn_trajectory], np.nan)
         gain, outcome = np.where(batch.owned, gain, np.nan), np.where(batch.owned, outcome, np.nan)
@@ -115,7 +114,7 @@ class Igpo:
     presets={"oprl_scored": {"signal": "process_reward"}},
 )
 @dataclass(frozen=True)
-class Oprl:
+class Oprl(Parameters):
     """``A_k = A^E_i + α A^S_k`` with ``A^S = z(r_k)`` over all steps of the group, ``r_k = β Σ_tokens log π_φ/π_old``.
 
     π_φ is a policy trained with the trajectory-DPO loss on pairs of the group. A^E standardises the outcomes of the
@@ -132,14 +131,14 @@ class Oprl:
 
     alpha: float = 1.0
     beta: float = 0.05
-    signal: Literal["implicit", "process_reward"] = "implicit"
+    signal: Signal = "implicit"
     episode_norm: Norm = field(default_factory=Norm)
     step_norm: Norm = field(default_factory=Norm)
     reward: Source = "outcome"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        step = step_signal(batch, self.signal, self.beta, "oprl")
+        step = step_signal(batch, self.signal, self.beta)
         known = batch.owned & ~np.isnan(step)
         weight = known.astype(np.float64)
         scaled = normalise(np.where(known, step, 0.0), batch.turn_group, self.step_norm, weight)
@@ -148,11 +147,9 @@ class Oprl:
         return Credit.from_turns(batch, episode + self.alpha * np.where(known, scaled, 0.0))
 
 
-def step_signal(batch: Batch, signal: str, beta: float, method: str) -> FloatArray:
+def step_signal(batch: Batch, signal: Signal, beta: float) -> FloatArray:
     """float64[K]: implicit step rewards, or the column ``process_reward`` as it is."""
-    if signal == "implicit":
-        prm, logprob = batch.column("prm_logprob"), batch.column("logprob")
-        return implicit_step_reward(prm, logprob, batch.policy_mask, batch.turn_start, batch.turn_end, beta)
     if signal == "process_reward":
         return np.asarray(batch.column("process_reward"))
-    raise CreditError(f"{method}: signal is {signal!r}; expected 'implicit' or 'process_reward'.")
+    prm, logprob = batch.column("prm_logprob"), batch.column("logprob")
+    return implicit_step_reward(prm, logprob, batch.policy_mask, batch.turn_start, batch.turn_end, beta)

@@ -11,7 +11,8 @@ from agentgym.credit.batch import Batch
 from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.gae import Estimate, bilevel_gae, masked_gae
 from agentgym.credit.kernels.normalise import whiten
-from agentgym.credit.methods.common import bootstrap, check_fraction
+from agentgym.credit.methods.common import Truncation, bootstrap
+from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray, IntArray, segment_ids
@@ -25,7 +26,7 @@ from agentgym.credit.segments import FloatArray, IntArray, segment_ids
     population="policy tokens of the batch (whitening)",
 )
 @dataclass(frozen=True)
-class Gae:
+class Gae(Parameters):
     """``δ_t = r_t + γ V_{t+1} − V_t``, ``A_t = δ_t + γλ A_{t+1}`` over policy tokens, whitened over the batch.
 
     t + 1 is the next *policy* token. Rewards are the column ``token_reward``, else turn rewards at the turn's last
@@ -38,15 +39,14 @@ class Gae:
         truncation: ``terminal`` or ``bootstrap`` (column ``bootstrap_value``).
     """
 
-    gamma: float = 1.0
-    lam: float = 0.95
+    gamma: Fraction = 1.0
+    lam: Fraction = 0.95
     whiten: bool = True
-    truncation: Literal["terminal", "bootstrap"] = "terminal"
+    truncation: Truncation = "terminal"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("gae", gamma=self.gamma, lam=self.lam)
-        end = bootstrap(batch, self.truncation, "gae")
+        end = bootstrap(batch, self.truncation)
         value = batch.column("value")
         found = masked_gae(
             batch.token_rewards, value, batch.policy_mask, batch.token_offsets, self.gamma, self.lam, end
@@ -63,7 +63,7 @@ class Gae:
     presets={"bilevel_gae_released": {"boundaries": "nonzero_reward"}},
 )
 @dataclass(frozen=True)
-class BilevelGae:
+class BilevelGae(Parameters):
     """``δ_k = r_k + γ_h V(e_{k+1}) − V(e_k)``, ``A_k = δ_k + γ_h λ A_{k+1}``; token GAE of ``A_k + V(e_k)`` inside.
 
     e_k is the last policy token of turn k. Boundaries are spans. The released code finds turns as tokens with a
@@ -79,23 +79,20 @@ class BilevelGae:
         truncation: ``terminal`` or ``bootstrap`` (column ``bootstrap_value``).
     """
 
-    gamma: float = 1.0
-    lam: float = 1.0
-    turn_gamma: float = 0.95
+    gamma: Fraction = 1.0
+    lam: Fraction = 1.0
+    turn_gamma: Fraction = 0.95
     whiten: bool = True
     boundaries: Literal["spans", "nonzero_reward"] = "spans"
-    truncation: Literal["terminal", "bootstrap"] = "terminal"
+    truncation: Truncation = "terminal"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("bilevel_gae", gamma=self.gamma, lam=self.lam, turn_gamma=self.turn_gamma)
-        end = bootstrap(batch, self.truncation, "bilevel_gae")
+        end = bootstrap(batch, self.truncation)
         if self.boundaries == "spans":
             turns = (batch.turn_reward, batch.token_turn, batch.turn_last_token, batch.turn_offsets)
-        elif self.boundaries == "nonzero_reward":
-            turns = _turns_by_reward(batch)
         else:
-            raise CreditError(f"bilevel_gae: boundaries is {self.boundaries!r}; expected 'spans' or 'nonzero_reward'.")
+            turns = _turns_by_reward(batch)
         reward, turn_of_token, last, offsets = turns
         mask = batch.policy_mask
         found = bilevel_gae(

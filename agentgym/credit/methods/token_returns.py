@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.implicit import implicit_token_reward
 from agentgym.credit.kernels.normalise import Norm, Singleton, normalise, whiten
 from agentgym.credit.kernels.prime import outcome_stream, process_stream
 from agentgym.credit.kernels.returns import policy_token_returns, returns_cut_by_mask
-from agentgym.credit.methods.common import Source, check_fraction, episode_reward
+from agentgym.credit.methods.common import Source, episode_reward
+from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray, discounted_to_go
@@ -27,7 +27,7 @@ from agentgym.credit.segments import FloatArray, discounted_to_go
     presets={"reinforce_pp_verl": {"across_observations": False}},
 )
 @dataclass(frozen=True)
-class ReinforcePlusPlus:
+class ReinforcePlusPlus(Parameters):
     """``A_t = whiten(G_t)``, ``G_t = r_t + γ G_{t+1}`` over policy tokens.
 
     Group of one: works, there are no groups. All returns equal: 0. verl's scan sets the return to 0 at every
@@ -38,12 +38,11 @@ class ReinforcePlusPlus:
         across_observations: Whether returns pass over environment tokens.
     """
 
-    gamma: float = 1.0
+    gamma: Fraction = 1.0
     across_observations: bool = True
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("reinforce_pp", gamma=self.gamma)
         returns = policy_token_returns if self.across_observations else returns_cut_by_mask
         to_go = returns(batch.token_rewards, batch.policy_mask, batch.token_offsets, self.gamma)
         return Credit.from_tokens(batch, whiten(to_go, batch.trained))
@@ -57,7 +56,7 @@ class ReinforcePlusPlus:
     presets={"reinforce_pp_baseline_verl": {"singleton": "raw"}},
 )
 @dataclass(frozen=True)
-class ReinforcePlusPlusBaseline:
+class ReinforcePlusPlusBaseline(Parameters):
     """``A_t = whiten(R_i − mean_g R)`` on every policy token of trajectory i.
 
     Whitening over tokens lets long trajectories count more, and may give an all-equal group a small non-zero
@@ -87,7 +86,7 @@ class ReinforcePlusPlusBaseline:
     population="none: one extra greedy episode a task",
 )
 @dataclass(frozen=True)
-class Remax:
+class Remax(Parameters):
     """``A_t = Σ_{s≥t} r_s − R(greedy)`` over policy tokens; the paper's ``R − R(greedy)`` if reward comes at the end.
 
     Group of one: works. Exactly 0 on masked tokens (verl leaves the return there).
@@ -109,7 +108,7 @@ class Remax:
     presets={"prime_scored": {"signal": "token_process_reward"}},
 )
 @dataclass(frozen=True)
-class Prime:
+class Prime(Parameters):
     """``A_t = whiten(Σ_{s≥t} c_p x'_s + c_o o'_s)``; x' and o' are leave-one-out streams.
 
     ``x_t = β (log π_φ − log π_ref)`` a token, ``x'_t = n/(n−1) x_t − 1/(n−1) Σ_j mean_j x``; ``o'`` is the outcome
@@ -140,10 +139,7 @@ class Prime:
         return discounted_to_go(self.process_weight * x + self.outcome_weight * o, batch.token_offsets, 1.0)
 
     def _process(self, batch: Batch) -> FloatArray:
-        if self.signal == "implicit":
-            return implicit_token_reward(
-                batch.column("prm_logprob"), batch.column("ref_logprob"), batch.policy_mask, self.beta
-            )
         if self.signal == "token_process_reward":
             return np.asarray(batch.column("token_process_reward"))
-        raise CreditError(f"prime: signal is {self.signal!r}; expected 'implicit' or 'token_process_reward'.")
+        prm, ref = batch.column("prm_logprob"), batch.column("ref_logprob")
+        return implicit_token_reward(prm, ref, batch.policy_mask, self.beta)

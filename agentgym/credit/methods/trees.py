@@ -10,8 +10,9 @@ from agentgym.credit.batch import Batch
 from agentgym.credit.kernels import tempo
 from agentgym.credit.kernels.normalise import CENTRE, Norm, deviation, group_mean, normalise
 from agentgym.credit.kernels.tree import fork_relative, node_of_turn, step_reward
-from agentgym.credit.methods.common import Source, check_fraction, episode_reward
+from agentgym.credit.methods.common import Source, episode_reward
 from agentgym.credit.methods.turns import anchor_codes
+from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
 from agentgym.credit.segments import FloatArray
@@ -24,7 +25,7 @@ from agentgym.credit.segments import FloatArray
     population="siblings at a fork; trajectories of a group",
 )
 @dataclass(frozen=True)
-class PorTool:
+class PorTool(Parameters):
     """``A_s = w_t · mean over trajectories through s of z(R_i) + w_f (R(s) − mean over its siblings)``.
 
     ``R(s) = mean over trajectories through s of γ^{turns after s} R_i + format``; a shared step has one value. Siblings
@@ -43,7 +44,7 @@ class PorTool:
 
     trajectory_weight: float = 1.0
     fork_weight: float = 1.0
-    gamma: float = 0.95
+    gamma: Fraction = 0.95
     format_weight: float = 0.0
     norm: Norm = field(default_factory=Norm)
     fork_norm: Norm = CENTRE
@@ -51,7 +52,6 @@ class PorTool:
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("portool", gamma=self.gamma)
         own, index = batch.turn_trajectory, batch.turn_index
         node = node_of_turn(batch.owned, batch.parent, batch.turn_offsets, own, index)
         reward = episode_reward(batch, self.reward, "portool")
@@ -72,7 +72,7 @@ class PorTool:
     population="responses of a group that share a prefix",
 )
 @dataclass(frozen=True)
-class Tempo:
+class Tempo(Parameters):
     """``A_t = (R_i − mean_g R + V(s_{t+1}) − V(s_t)) / (std_g R + eps)``, V(prefix) = mean R of the responses with it.
 
     The difference is 0 except at tokens where responses that share at least one policy token part; so without shared
@@ -105,7 +105,7 @@ class Tempo:
     population="trajectories of a group that visit a state",
 )
 @dataclass(frozen=True)
-class TempoTurns:
+class TempoTurns(Parameters):
     """``A_k = (R_i − mean_g R + V(s_{k+1}) − V(s_k)) / (std_g R + eps)``, V(state) = mean R of its visitors.
 
     After the last turn V is the trajectory's own reward. First turns have no difference: the state there is the task,
@@ -122,7 +122,7 @@ class TempoTurns:
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
         reward = episode_reward(batch, self.reward, "tempo_turns")
-        anchor = anchor_codes(batch, "key", 1.0)
+        anchor = anchor_codes(batch)
         td = tempo.anchored_td(anchor, reward, batch.owned, batch.turn_offsets, batch.turn_trajectory)
         base = normalise(reward, batch.group_index, self.norm)
         scale = _scale(reward, base, batch)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.anchors import anchor_advantage, similarity_codes
 from agentgym.credit.kernels.baselines import anchored_baseline
 from agentgym.credit.kernels.gae import gae
 from agentgym.credit.kernels.normalise import CENTRE, Norm, normalise, whiten
 from agentgym.credit.methods.common import (
+    Anchor,
+    Population,
     Source,
+    Truncation,
     against_siblings,
     bootstrap,
-    check_fraction,
     episode_reward,
     turn_returns,
 )
+from agentgym.credit.parameters import Fraction, Parameters
 from agentgym.credit.registry import register
 from agentgym.credit.result import Credit
-from agentgym.credit.segments import FloatArray, IntArray, factorise_ints
+from agentgym.credit.segments import FloatArray, IntArray, combine
 
 
 @register(
@@ -33,7 +34,7 @@ from agentgym.credit.segments import FloatArray, IntArray, factorise_ints
     population="other trajectories of the group",
 )
 @dataclass(frozen=True)
-class TurnRloo:
+class TurnRloo(Parameters):
     """``A_{i,t} = G_{i,t} − 1/(n−1) Σ_{j≠i} G_{j,t}``, ``G_{i,t} = Σ_{s≥t} γ^{s−t} r_{i,s}``, 0 once j has finished.
 
     The baseline never looks at the trajectory itself, so it can't reward stopping early or late. Group of one: 0. A
@@ -43,11 +44,10 @@ class TurnRloo:
         gamma: Discount a turn.
     """
 
-    gamma: float = 1.0
+    gamma: Fraction = 1.0
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("turn_rloo", gamma=self.gamma)
         return Credit.from_turns(batch, against_siblings(batch, turn_returns(batch, batch.turn_reward, self.gamma)))
 
 
@@ -59,7 +59,7 @@ class TurnRloo:
     population="other trajectories' visits to the state",
 )
 @dataclass(frozen=True)
-class AnchoredRloo:
+class AnchoredRloo(Parameters):
     """``A_k = G_k − mean of G over the other trajectories' visits to the state``, else `turn_rloo`'s baseline.
 
     Visits of the trajectory itself are left out, since a later visit depends on the action being judged.
@@ -68,14 +68,13 @@ class AnchoredRloo:
         gamma: Discount a turn.
     """
 
-    gamma: float = 1.0
+    gamma: Fraction = 1.0
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("anchored_rloo", gamma=self.gamma)
         to_go = turn_returns(batch, batch.turn_reward, self.gamma)
         fallback = to_go - against_siblings(batch, to_go)
-        anchor = anchor_codes(batch, "key", 1.0)
+        anchor = anchor_codes(batch)
         baseline = anchored_baseline(to_go, anchor, batch.turn_trajectory, batch.owned, fallback)
         return Credit.from_turns(batch, to_go - baseline)
 
@@ -94,7 +93,7 @@ class AnchoredRloo:
     },
 )
 @dataclass(frozen=True)
-class Gigpo:
+class Gigpo(Parameters):
     """``A_k = A^E_i + ω A^S_k``: the trajectory among its group, the turn among turns in the same state.
 
     ``A^E = (R_i − mean) / F`` over trajectories (equation 3); ``A^S = (G_k − mean) / F`` over the turns of the group
@@ -115,17 +114,16 @@ class Gigpo:
     """
 
     omega: float = 1.0
-    gamma: float = 0.95
-    population: Literal["trajectory", "turn"] = "trajectory"
+    gamma: Fraction = 0.95
+    population: Population = "trajectory"
     episode_norm: Norm = CENTRE
     step_norm: Norm = CENTRE
     reward: Source = "return"
-    anchor: Literal["key", "similarity"] = "key"
-    similarity: float = 0.95
+    anchor: Anchor = "key"
+    similarity: Fraction = 0.95
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("gigpo", gamma=self.gamma, similarity=self.similarity)
         owned = batch.owned.astype(np.float64)
         to_go = turn_returns(batch, batch.turn_reward, self.gamma)
         step = anchor_advantage(to_go, anchor_codes(batch, self.anchor, self.similarity), self.step_norm, owned)
@@ -135,19 +133,15 @@ class Gigpo:
         reward = episode_reward(batch, self.reward, "gigpo")
         if self.population == "trajectory":
             return normalise(reward, batch.group_index, self.episode_norm)[batch.turn_trajectory]
-        if self.population == "turn":
-            return normalise(reward[batch.turn_trajectory], batch.turn_group, self.episode_norm, owned)
-        raise CreditError(f"gigpo: population is {self.population!r}; expected 'trajectory' or 'turn'.")
+        return normalise(reward[batch.turn_trajectory], batch.turn_group, self.episode_norm, owned)
 
 
-def anchor_codes(batch: Batch, anchor: str, similarity: float) -> IntArray:
+def anchor_codes(batch: Batch, anchor: Anchor = "key", similarity: float = 1.0) -> IntArray:
     """int64[K]: code of (group, state) of every turn."""
     if anchor == "key":
-        return factorise_ints(batch.turn_group, batch.codes("anchor"))[0]
-    if anchor == "similarity":
-        texts = [str(text) for text in batch.column("observation")]
-        return similarity_codes(texts, batch.turn_group.tolist(), similarity)
-    raise CreditError(f"anchor is {anchor!r}; expected 'key' or 'similarity'.")
+        return combine(batch.turn_group, batch.codes("anchor"))
+    texts = [str(text) for text in batch.column("observation")]
+    return similarity_codes(texts, batch.turn_group.tolist(), similarity)
 
 
 @register(
@@ -158,7 +152,7 @@ def anchor_codes(batch: Batch, anchor: str, similarity: float) -> IntArray:
     population="turns of the batch (whitening)",
 )
 @dataclass(frozen=True)
-class TurnGae:
+class TurnGae(Parameters):
     """``δ_k = r_k + γ V_{k+1} − V_k``, ``A_k = δ_k + γλ A_{k+1}``, whitened over the turns of the batch.
 
     Boundaries are spans: a turn with reward 0 is a turn. Group of one: works, no group is used. The critic's target
@@ -171,15 +165,14 @@ class TurnGae:
         truncation: ``terminal`` (nothing follows) or ``bootstrap`` (column ``bootstrap_value``).
     """
 
-    gamma: float = 1.0
-    lam: float = 0.95
+    gamma: Fraction = 1.0
+    lam: Fraction = 0.95
     whiten: bool = True
-    truncation: Literal["terminal", "bootstrap"] = "terminal"
+    truncation: Truncation = "terminal"
 
     def __call__(self, batch: Batch) -> Credit:
         """The credit of the batch."""
-        check_fraction("turn_gae", gamma=self.gamma, lam=self.lam)
-        end = bootstrap(batch, self.truncation, "turn_gae")
+        end = bootstrap(batch, self.truncation)
         found = gae(batch.turn_reward, batch.column("turn_value"), batch.turn_offsets, self.gamma, self.lam, end)
         advantage = whiten(found.advantage, batch.owned) if self.whiten else found.advantage
         credit = Credit.from_turns(batch, advantage)

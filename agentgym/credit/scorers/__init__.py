@@ -2,6 +2,6 @@
 
 from agentgym.credit.scorers.arena import Arena
 from agentgym.credit.scorers.selection import Dcpo, Prof
-from agentgym.credit.scorers.tests import Verpo
+from agentgym.credit.scorers.verpo import Verpo
 
 __all__ = ["Arena", "Dcpo", "Prof", "Verpo"]

@@ -12,11 +12,12 @@ from agentgym.credit.batch import Batch
 from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels import arena
 from agentgym.credit.kernels.normalise import Norm, normalise
+from agentgym.credit.parameters import Parameters
 from agentgym.credit.segments import AnyArray
 
 
 @dataclass(frozen=True)
-class Arena:
+class Arena(Parameters):
     """Writes ``arena_reward``: ranks the trajectories of each group by pairwise judgements, then standardises.
 
     ``1 − rank / (n − 1)`` gives 1 to the best and 0 to the worst; `norm` standardises it. The judge is called pair by
@@ -60,6 +61,4 @@ class Arena:
             return arena.single_elimination(match, len(rows), byes=self.byes)
         if self.mode == "round_robin":
             return arena.round_robin(match, len(rows))
-        if self.mode == "swiss":
-            return arena.swiss(match, len(rows), self.rounds)
-        raise CreditError(f"arena: mode is {self.mode!r}; expected 'single_elimination', 'round_robin' or 'swiss'.")
+        return arena.swiss(match, len(rows), self.rounds)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.errors import CreditError
 from agentgym.credit.kernels.selection import dcpo_selection, prof_selection
+from agentgym.credit.parameters import Count, Parameters
 from agentgym.credit.segments import AnyArray, segment_sum
 
 
 @dataclass(frozen=True)
-class Prof:
+class Prof(Parameters):
     """Writes ``selected``: process-consistent trajectories, correct and incorrect in balance. See `prof_selection`.
 
     Reads ``process_reward`` (mean over the steps where it is known; 0 for a trajectory without any) and outcomes.
@@ -26,14 +26,12 @@ class Prof:
         rank_incorrect: False ranks only the correct ones.
     """
 
-    keep: int = 4
+    keep: Count = 4
     threshold: float = 0.5
     rank_incorrect: bool = True
 
     def __call__(self, batch: Batch, model: Any = None) -> Mapping[str, AnyArray]:
         """The column ``selected``; the model isn't used."""
-        if self.keep < 1:
-            raise CreditError(f"prof: keep is {self.keep}; expected at least 1.")
         score = batch.column("process_reward")
         known = ~np.isnan(score)
         total = segment_sum(np.where(known, score, 0.0), batch.turn_offsets)
@@ -44,7 +42,7 @@ class Prof:
 
 
 @dataclass(frozen=True)
-class Dcpo:
+class Dcpo(Parameters):
     """Writes ``selected``: the best and shortest against the worst and longest of each group. See `dcpo_selection`.
 
     Length is counted in policy tokens, or turns in a batch without tokens.
@@ -53,12 +51,10 @@ class Dcpo:
         pairs: Trajectories kept at each end.
     """
 
-    pairs: int = 1
+    pairs: Count = 1
 
     def __call__(self, batch: Batch, model: Any = None) -> Mapping[str, AnyArray]:
         """The column ``selected``; the model isn't used."""
-        if self.pairs < 1:
-            raise CreditError(f"dcpo: pairs is {self.pairs}; expected at least 1.")
         tokens = segment_sum(batch.turn_tokens, batch.turn_offsets) if batch.n_tokens else batch.turn_counts
         length = np.asarray(tokens, dtype=np.float64)
         return {"selected": dcpo_selection(batch.outcomes("dcpo"), length, batch.group_index, self.pairs)}

@@ -30,6 +30,8 @@ def disagreement(want: Any, got: Any, tolerance: float) -> tuple[float, str]:
         outside = np.abs(got.values[~got.mask]).max(initial=0.0)
         if outside != 0.0:
             return float(outside), "not exactly 0 where the mask is 0"
+        if np.shape(want) != got.mask.shape:
+            return 0.0, f"shape {got.mask.shape}, expected {np.shape(want)}"
         slack = 0.0 if got.slack is None else got.slack[got.mask]
         return _arrays(np.asarray(want, dtype=np.float64)[got.mask], got.values[got.mask], tolerance, slack)
     if isinstance(want, Mapping):

@@ -103,7 +103,7 @@ def _gigpo_rows(rows: Rows, parameters: dict[str, Any]) -> Any:
         return make("gigpo_released", reward="outcome", **parameters)(batch).token
     returns = turn_returns(batch, batch.turn_reward, parameters["gamma"])
     episode = normalise(rows.totals, batch.turn_group, parameters["episode_norm"])
-    step = anchor_advantage(returns, anchor_codes(batch, "key", 1.0), parameters["step_norm"])
+    step = anchor_advantage(returns, anchor_codes(batch), parameters["step_norm"])
     return batch.over_turns(episode + parameters["omega"] * step)
 
 
@@ -419,7 +419,7 @@ def istar_step_reward(inputs: Inputs) -> Outputs:
     columns = {"prm_logprob": inputs["token_logratio_q"], "logprob": np.zeros(mask.shape)}
     turn_ids = np.zeros(mask.shape, dtype=np.int64)
     batch = Batch.from_dense(range(len(mask)), np.zeros(mask.shape), mask, turn_ids=turn_ids, columns=columns)
-    step = batch.at_turn_ends(step_signal(batch, "implicit", inputs["beta"], "golden"))
+    step = batch.at_turn_ends(step_signal(batch, "implicit", inputs["beta"]))
     return {
         "step_rewards": batch.dense(step),
         "batch_norm": batch.dense(scale_by_largest(step, batch.token_offsets)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from agentgym.training import losses
+import agentgym.training.losses as losses
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Any]

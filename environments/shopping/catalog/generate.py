@@ -83,7 +83,10 @@ def products(seed: int, split: str, size: int) -> Iterator[Draft]:
 def _cluster(rng: random.Random, brands: list[str], first_number: int) -> list[Draft]:
     base = _base(rng)
     pivot = (rng.choice(base.attributes), *rng.choice([(n, v) for n, values in base.options.items() for v in values]))
-    kinds = [rng.choice((_other_attribute, _pricier, _lacks_option, _other_type)) for _ in range(rng.randint(0, 6))]
+    kinds = [
+        rng.choice((_other_attribute, _pricier, _lacks_option, _other_type))
+        for _ in range(rng.randint(0, MAX_NEAR_MISSES))
+    ]
     traits = [base, *(kind(rng, base, pivot) for kind in kinds)]
     order = rng.sample(range(len(traits)), len(traits))  # so that a base isn't the first of its equals
     drafts = [_write(rng, traits[i], rng.choice(brands), first_number + n) for n, i in enumerate(order)]

@@ -23,7 +23,7 @@ from agentgym.environments.shopping.catalog.vocabulary import families, family_o
 from agentgym.environments.shopping.product import Product, Row
 from agentgym.tools.retriever import BM25
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever products, files or the text that is indexed change."""
 
 SMALLEST, LARGEST = 100, 1_000_000
@@ -36,6 +36,9 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAME_SPACE = 36**7
 _NAME_FACTOR = 31_415_926_535  # odd and no multiple of 3: invertible modulo 36^7
 _NAME_INVERSE = pow(_NAME_FACTOR, -1, _NAME_SPACE)
+_NAME_SHIFT = 5_772_156_649
+_MARKS = {"train": "T", "validation": "V", "test": "E"}
+"""What the third character of a product's name tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,9 @@ class StoredCatalogue:
         self._records = _Lines.open(folder, "products")
         self._rows = _Lines.open(folder, "rows")
         self._bases: npt.NDArray[np.int32] = _mapped(folder / "bases.npy")
+        self._bases_with: dict[int, npt.NDArray[np.int64]] = {}
         self._index = BM25.load(folder / "bm25")
-        self._mark = split[0].upper()
+        self._mark = _MARKS[split]
         self.product = lru_cache(maxsize=_DECODED_PRODUCTS)(self._product)
         """The product at a position."""
         self.row = lru_cache(maxsize=_DECODED_PRODUCTS)(self._row)
@@ -97,10 +101,11 @@ class StoredCatalogue:
         """How many products goals may ask for."""
         return len(self._bases)
 
-    @property
-    def near_misses(self) -> npt.NDArray[np.int32]:
-        """Near misses of each base, shape ``[n_bases]``."""
-        return self._bases[:, 4]
+    def bases_with(self, near_misses: int) -> npt.NDArray[np.int64]:
+        """Numbers of the bases with at least so many near misses."""
+        if near_misses not in self._bases_with:
+            self._bases_with[near_misses] = np.flatnonzero(self._bases[:, 4] >= near_misses)
+        return self._bases_with[near_misses]
 
     def base(self, number: int) -> Base:
         """The base of that number, from 0 to ``n_bases - 1``."""
@@ -113,11 +118,11 @@ class StoredCatalogue:
         """See ``Catalogue.position``."""
         if len(asin) != 10 or not asin.startswith(f"B0{self._mark}") or not set(asin) <= set(_DIGITS):
             return None
-        position = int(asin[3:], 36) * _NAME_INVERSE % _NAME_SPACE
+        position = (int(asin[3:], 36) - _NAME_SHIFT) * _NAME_INVERSE % _NAME_SPACE
         return position if position < len(self) else None
 
     def search(self, query: str, k: int) -> Sequence[int]:
-        """See ``Catalogue.search``: BM25 over titles, kinds, descriptions, bullets and option values."""
+        """See ``Catalogue.search``: BM25 over titles, descriptions, first bullets and option values."""
         positions: list[int] = self._index.search(query, k).ids.tolist()
         return positions
 
@@ -143,7 +148,7 @@ class StoredCatalogue:
         return Row(self._asin(position), title, price_tag)
 
     def _asin(self, position: int) -> str:
-        number = position * _NAME_FACTOR % _NAME_SPACE
+        number = (position * _NAME_FACTOR + _NAME_SHIFT) % _NAME_SPACE
         digits = ""
         for _ in range(7):
             number, digit = divmod(number, 36)
@@ -214,8 +219,12 @@ def _pivot_numbers(draft: generate.Draft) -> tuple[int, int, int]:
 
 
 def _indexed_text(draft: generate.Draft) -> str:
+    """Title, description, first bullet and options, as the official index has them.
+
+    The other bullets are left out on purpose: most attributes can't be searched for, one has to look.
+    """
     values: Iterable[str] = (value for values in draft.options.values() for value in values)
-    return " ".join((draft.title, families()[draft.family].type, draft.description, *draft.bullets, *values))
+    return " ".join((draft.title, draft.description, draft.bullets[0], *values))
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

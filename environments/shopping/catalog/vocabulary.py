@@ -83,4 +83,6 @@ def vocabulary_digest() -> str:
 
 @cache
 def _text() -> str:
-    return resources.files(__package__).joinpath("families.json").read_text(encoding="utf-8")
+    return (
+        resources.files("agentgym.environments.shopping.catalog").joinpath("families.json").read_text(encoding="utf-8")
+    )

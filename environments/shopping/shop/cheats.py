@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-Cheat = Callable[[str, np.random.Generator], str]
+from agentgym.core.game import Cheat
+
 Play = Generator[str, str, None]
 """Is sent pages, yields messages."""
 

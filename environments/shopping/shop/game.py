@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
@@ -66,7 +66,7 @@ class ShoppingGame(Game):
         constraints: How many wishes for attributes and options a goal has: a number, or the fewest and the most.
         distractors: Fewest near misses of a goal's product in the catalogue.
         instructions: ``precise``, ``vague`` or ``mixed``.
-        pages: A goal's product is on this results page or a later one, for a search with all the goal's words.
+        pages: A search with all the goal's words lists the first product that fits on this results page or later.
     """
 
     components = rewards.COMPONENTS
@@ -77,7 +77,7 @@ class ShoppingGame(Game):
     )
     max_turns = 30
     expert = "agentgym.environments.shopping.shop.expert:ShoppingExpert"
-    cheats: ClassVar[dict[str, str]] = {
+    cheats: ClassVar[Mapping[str, str]] = {
         name: f"agentgym.environments.shopping.shop.cheats:{name}"
         for name in ("first_row", "search_spam", "option_spam", "progress_farm", "copy_instruction")
     }

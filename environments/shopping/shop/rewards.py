@@ -91,7 +91,7 @@ def potential(goal: Goal, product: Product | None, options: Mapping[str, str], *
     fulfilled = (
         fit["match_attributes"] * len(goal.attributes) + fit["match_options"] * len(goal.options) + fit["match_price"]
     )
-    return OPENED + (1.0 - OPENED) * fit["match_type"] * fulfilled / wishes
+    return OPENED + (1.0 - OPENED) * fit["match_type"] * (fulfilled / wishes)
 
 
 def succeeded(fit: Mapping[str, float]) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from agentgym.core.tasks import GeneratedTasks, Task
 from agentgym.environments.shopping.catalog import CatalogSpec, StoredCatalogue, open_catalogue
 from agentgym.environments.shopping.goals import Difficulty, draw_goal
+
+_REMEMBERED = 1024
+"""Drawn tasks that are kept, since the episodes of a group share theirs."""
 
 
 class ShoppingTasks(GeneratedTasks):
@@ -17,7 +22,7 @@ class ShoppingTasks(GeneratedTasks):
     """
 
     def __init__(self, size: int, seed: int, difficulty: Difficulty) -> None:
-        super().__init__(self._draw)
+        super().__init__(lru_cache(maxsize=_REMEMBERED)(self._draw))
         self._spec = CatalogSpec(size, seed)
         self._difficulty = difficulty
         self._opened: dict[str, StoredCatalogue] = {}

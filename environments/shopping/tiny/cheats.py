@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from agentgym.environments.shopping.shop.cheats import Cheat, Play, scripted
+from agentgym.core.game import Cheat
+from agentgym.environments.shopping.shop.cheats import Play, scripted
 
 _COLORS = re.compile(r"^colors (.+)$", re.MULTILINE)
 

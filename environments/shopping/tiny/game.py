@@ -65,6 +65,8 @@ class ShoppingTinyGame(Game):
 
     Args:
         seed: Draws the tasks.
+        traps: How many products look right in the results and lack the color (0 to 2): with them an open product must
+            be checked and left again, which models of this size learn last.
     """
 
     components = (
@@ -112,12 +114,12 @@ class ShoppingTinyGame(Game):
         name: f"agentgym.environments.shopping.tiny.cheats:{name}"
         for name in ("first_row", "search_spam", "color_spam", "progress_farm", "copy_wish")
     }
-    blind_guess = 0.08
+    blind_guess = 0.2  # one row of five, and the color can be copied from the wish
 
     state: Visit
 
-    def __init__(self, seed: int = 0) -> None:
-        self._tasks = TinyTasks(seed)
+    def __init__(self, seed: int = 0, traps: int = 0) -> None:
+        self._tasks = TinyTasks(seed, traps)
 
     def tasks(self) -> TinyTasks:
         """See ``Game.tasks``."""

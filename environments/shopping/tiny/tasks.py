@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentgym.core.errors import ConfigError
 from agentgym.core.seeding import derive_seed
 from agentgym.core.tasks import GeneratedTasks, Task
 from agentgym.environments.shopping.catalog.generate import in_split
@@ -17,6 +18,7 @@ MATERIALS = ("steel", "glass", "oak", "clay", "wool", "brass", "stone", "cork")
 COLORS = ("red", "blue", "green", "black", "white", "pink", "gray", "gold")
 PRICES = tuple(range(10, 100, 10))
 COLORS_EACH = 3
+MAX_TRAPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +75,32 @@ class TinyTasks(GeneratedTasks):
 
     Args:
         seed: Draws everything.
+        traps: How many products look right in the results and lack the color, 0 to 2.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, traps: int = 0) -> None:
+        if not 0 <= traps <= MAX_TRAPS:
+            raise ConfigError(f"traps must be 0 to {MAX_TRAPS}, got {traps}.")
         super().__init__(self._draw)
         self._seed = seed
+        self._traps = traps
 
     def _draw(self, split: str, number: int) -> Task:
-        shelf = draw_shelf(random.Random(derive_seed("tiny shelf", self._seed, split, number)), split)
+        rng = random.Random(derive_seed("tiny shelf", self._seed, split, number))
+        shelf = draw_shelf(rng, split, self._traps)
         wish = shelf.wish
-        wrong_colors = sum(wish.looks_right(product) and not wish.fits(product) for product in shelf.products)
         data = shelf.to_dict()
-        return Task(f"{split}/{number}", split, data, {"wish": data["wish"]}, difficulty=wrong_colors / 2)
+        # the closer the cap to the cheapest price that breaks it, the easier it is to take the wrong row
+        dearest = min((p.price - wish.cap for p in shelf.products if p.price > wish.cap), default=PRICES[-1])
+        return Task(f"{split}/{number}", split, data, {"wish": data["wish"]}, difficulty=10 / max(dearest, 10))
 
 
-def draw_shelf(rng: random.Random, split: str) -> Shelf:
+def draw_shelf(rng: random.Random, split: str, traps: int) -> Shelf:
     """A shelf for one wish.
 
-    One product fits. One or two look right in the results and lack the color, one or two cost too much; the others are
-    of another material or kind. A search for kind and material finds four of the right kind and material.
+    One product fits. Of three more of its kind and material, ``traps`` look right in the results and lack the color,
+    and the rest cost too much; the others are of another material or kind. A search for kind and material finds all
+    four.
     """
     while True:
         wish = Wish(rng.choice(TYPES), rng.choice(MATERIALS), rng.choice(COLORS), rng.choice(PRICES[1:-1]))
@@ -100,10 +109,9 @@ def draw_shelf(rng: random.Random, split: str) -> Shelf:
     affordable = [price for price in PRICES if price <= wish.cap]
     dear = [price for price in PRICES if price > wish.cap]
     other_colors = [color for color in COLORS if color != wish.color]
-    n_wrong_colors = rng.choice((1, 1, 2))
     products = [_product(rng, split, wish.type, wish.material, affordable, other_colors, wish.color)]
     for number in range(3):
-        if number < n_wrong_colors:
+        if number < traps:
             products.append(_product(rng, split, wish.type, wish.material, affordable, other_colors))
         else:
             products.append(_product(rng, split, wish.type, wish.material, dear, other_colors, wish.color))

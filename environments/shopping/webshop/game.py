@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -41,7 +41,7 @@ class WebShopFormat(ActionFormat):
             return Parsed(error="A message begins with search[words] or click[value].")
         return Parsed((Action(name, {_parameter(tools[name]): argument}),))
 
-    def render(self, actions: Any, tools: Tools, thought: str = "") -> str:
+    def render(self, actions: Sequence[Action], tools: Tools, thought: str = "") -> str:
         """See ``ActionFormat.render``. There is no place for a thought."""
         return "".join(f"{action.name}[{next(iter(action.arguments.values()))}]" for action in actions)
 
@@ -116,7 +116,6 @@ class WebShopGame(Game):
         "fuzzy options": "'large' counts as 'x-large', 'pack of 6' as 'pack of 12', 'dark red' as 'dark green'.",
         "fuzzy attributes": "A product attribute 'proof' counts as 'leak proof'.",
         "one for all": "One selected value may satisfy several wanted options.",
-        "no reading": "A goal for which no options are wanted pays in full without looking at the product.",
     }
 
     state: Session
@@ -175,7 +174,8 @@ class WebShopGame(Game):
         """See ``Game.state_key``."""
         visit = self.state.visit
         place = (visit.place, visit.keywords, visit.page, visit.item, visit.sub_page)
-        return digest(*place, sorted(visit.options.items()), sorted(visit.visited), tuple(visit.results))
+        drawn = tuple(visit.results) if visit.keywords[:1] == ["<r>"] else ()  # other results follow from the keywords
+        return digest(*place, sorted(visit.options.items()), sorted(visit.visited), drawn)
 
     def reject(self, problem: str) -> str:
         """See ``Game.reject``: the page again, without a word."""

@@ -46,8 +46,10 @@ def _instruction(text: str, heading: str = "Instruction:") -> list[Node]:
 def _cell(text: str, indent: str = "") -> list[Node]:
     """The node of a value in the page's HTML: none for an empty one; only blanks count as one blank or as nothing."""
     content = indent + text
-    if content.strip(_HTML_SPACES):
+    if not content.isspace() and content:
         return [Node(content)]
+    if content.strip(_HTML_SPACES):
+        return [Node(content)]  # blanks that HTML doesn't know, such as the unbreakable one
     return [] if "\n" in content or not content else [Node(" ")]
 
 
@@ -73,9 +75,19 @@ def results_page(instruction: str, page: int, total: int, rows: Iterable[Row]) -
     return nodes
 
 
-def item_page(instruction: str, product: Product, *, show_attributes: bool) -> list[Node]:
-    """A product with its options."""
-    nodes = [*_instruction(instruction), Node(BACK_TO_SEARCH, Kind.BUTTON), Node(PREV_PAGE, Kind.BUTTON)]
+def item_page(instruction: str, product_part: Iterable[Node]) -> list[Node]:
+    """A product with its options. ``product_part`` is the part below the buttons, from ``product_nodes``."""
+    return [
+        *_instruction(instruction),
+        Node(BACK_TO_SEARCH, Kind.BUTTON),
+        Node(PREV_PAGE, Kind.BUTTON),
+        *product_part,
+    ]
+
+
+def product_nodes(product: Product, *, show_attributes: bool) -> tuple[Node, ...]:
+    """The part of a product's page that is the same in every episode."""
+    nodes: list[Node] = []
     for name, values in product.options.items():
         nodes.extend(_cell(name))
         for value in values:
@@ -86,7 +98,7 @@ def item_page(instruction: str, product: Product, *, show_attributes: bool) -> l
     if show_attributes:
         nodes.append(Node(ATTRIBUTES_PAGE, Kind.BUTTON))
     nodes.append(Node(BUY_NOW, Kind.BUTTON))
-    return nodes
+    return tuple(nodes)
 
 
 def sub_page(instruction: str, product: Product, name: str) -> list[Node]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from agentgym.environments.shopping.webshop.pages import Node
 SEARCH_RETURN_N = 50
 PRODUCT_WINDOW = 10
 BASE_URL = "http://127.0.0.1:3000"
+
+_PREPARED_PAGES = 64
+"""Product pages that are kept: an episode comes back to the few that it opened."""
 
 _ACTION = re.compile(r"(.+)\[(.+)\]")
 _SUB_PAGES = {name.lower(): name for name in (*pages.SUB_PAGES, pages.ATTRIBUTES_PAGE)}
@@ -75,6 +79,7 @@ class Site:
         self.catalogue = catalogue
         self.show_attributes = show_attributes
         self.session = session
+        self._product_nodes = lru_cache(maxsize=_PREPARED_PAGES)(self._prepare)
 
     # ------------------------------------------------------------------ what a visitor sees
 
@@ -87,7 +92,7 @@ class Site:
             return pages.results_page(visit.instruction, visit.page, len(visit.results), rows)
         product = self.product(visit)
         if visit.place is Place.ITEM:
-            return pages.item_page(visit.instruction, product, show_attributes=self.show_attributes)
+            return pages.item_page(visit.instruction, self._product_nodes(visit.item))
         if visit.place is Place.SUB_PAGE:
             return pages.sub_page(visit.instruction, product, visit.sub_page)
         return pages.done_page(product.asin, visit.options, visit.reward)
@@ -137,6 +142,10 @@ class Site:
         """The open product."""
         assert visit.item is not None
         return self.catalogue.product(visit.item)
+
+    def _prepare(self, position: int | None) -> tuple[Node, ...]:
+        assert position is not None
+        return pages.product_nodes(self.catalogue.product(position), show_attributes=self.show_attributes)
 
     def _shown(self, visit: Visit) -> Sequence[int]:
         return visit.results[(visit.page - 1) * PRODUCT_WINDOW : visit.page * PRODUCT_WINDOW]

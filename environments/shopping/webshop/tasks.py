@@ -6,13 +6,14 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agentgym.core.errors import ConfigError
 from agentgym.core.seeding import derive_seed
 from agentgym.core.tasks import GeneratedTasks, ListedTasks, Task, TaskSource
 from agentgym.environments.shopping.catalog import CatalogSpec, StoredCatalogue, open_catalogue
 from agentgym.environments.shopping.product import Catalogue, Product
+from agentgym.environments.shopping.reward import webshop_reward
 from agentgym.environments.shopping.webshop.official import Goal, draw_price_cap, load_goals, load_products
 from agentgym.environments.shopping.webshop.ranking import ListCatalogue, Ranker, Reranked, make_ranker
 
@@ -32,9 +33,10 @@ class OfficialTasks(ListedTasks):
     """The goals of the official files, in the official order; ids are ``"goal/<index>"``."""
 
     def __init__(self, data_dir: Path, num_products: int | None, human: bool, seed: int, ranker: str | Ranker) -> None:
-        products, self._goals = _load(data_dir.resolve(), num_products, human, seed)
-        rank = _named_ranker(ranker, products) if isinstance(ranker, str) else ranker
-        self._catalogue = ListCatalogue(products, rank)
+        files = _Files(data_dir.resolve(), num_products, seed)
+        self._goals = _goals(files, human)
+        rank = _named_ranker(files, ranker) if isinstance(ranker, str) else ranker
+        self._catalogue = ListCatalogue(_products(files), rank)
         test, validation = split_borders(len(self._goals))
         names = [f"goal/{index}" for index in range(len(self._goals))]
         ids = {"train": names[validation:], "validation": names[test:validation], "test": names[:test]}
@@ -56,17 +58,30 @@ def split_borders(n_goals: int) -> tuple[int, int]:
     return n_goals // 10, n_goals // 5
 
 
+class _Files(NamedTuple):
+    """Which official products. What is read from them is shared by all environments of the process."""
+
+    data_dir: Path
+    num_products: int | None
+    seed: int
+
+
 @lru_cache(maxsize=4)
-def _load(data_dir: Path, num_products: int | None, human: bool, seed: int) -> tuple[tuple[Product, ...], list[Goal]]:
-    products = tuple(load_products(data_dir, num_products=num_products, seed=seed))
+def _products(files: _Files) -> list[Product]:
+    products = load_products(files.data_dir, num_products=files.num_products, seed=files.seed)
     if not products:
-        raise ConfigError(f"The official files in {str(data_dir)!r} hold no usable product.")
-    return products, load_goals(data_dir, products, human=human, seed=seed)
+        raise ConfigError(f"The official files in {str(files.data_dir)!r} hold no usable product.")
+    return products
 
 
 @lru_cache(maxsize=4)
-def _named_ranker(name: str, products: tuple[Product, ...]) -> Ranker:
-    return make_ranker(name, products)
+def _goals(files: _Files, human: bool) -> list[Goal]:
+    return load_goals(files.data_dir, _products(files), human=human, seed=files.seed)
+
+
+@lru_cache(maxsize=4)
+def _named_ranker(files: _Files, name: str) -> Ranker:
+    return make_ranker(name, _products(files))
 
 
 class GeneratedGoals(GeneratedTasks):
@@ -95,13 +110,23 @@ class GeneratedGoals(GeneratedTasks):
 
 
 def draw_official_goal(catalogue: StoredCatalogue, rng: random.Random, *, human: bool) -> Goal:
-    """A goal under the official keys for a random product that has near misses where the catalogue has some.
+    """A goal under the official keys for a random base product, which pays in full when it is bought as asked.
 
     Args:
         catalogue: Whose products are asked for.
         rng: Draws the goal.
         human: Options as a list of values, as in the goals that people wrote; else as a dict.
     """
+    while True:
+        product, goal = _try(catalogue, rng, human=human)
+        wanted = goal["goal_options"]
+        options = wanted if not human else {str(number): value for number, value in enumerate(wanted)}
+        # not all do: the reward turns a selected "standard" into the colour "tan" and then misses it in a dict goal
+        if webshop_reward(product.official(), goal, product.price, options)["reward"] == 1.0:
+            return goal
+
+
+def _try(catalogue: StoredCatalogue, rng: random.Random, *, human: bool) -> tuple[Product, Goal]:
     base = catalogue.base(rng.randrange(catalogue.n_bases))
     product = catalogue.product(base.position)
     others = [attribute for attribute in product.attributes if attribute != base.attribute]
@@ -109,7 +134,7 @@ def draw_official_goal(catalogue: StoredCatalogue, rng: random.Random, *, human:
     options = {name: rng.choice(values) for name, values in product.options.items()}
     options[base.option[0]] = base.option[1]
     cap, cap_text = draw_price_cap(product.price, rng)
-    return {
+    goal = {
         "asin": product.asin,
         "category": product.category,
         "query": product.query,
@@ -121,6 +146,7 @@ def draw_official_goal(catalogue: StoredCatalogue, rng: random.Random, *, human:
         "goal_options": list(options.values()) if human else options,
         "weight": 1,
     }
+    return product, goal
 
 
 def _words(kind: str, attributes: Sequence[str], options: dict[str, Any], *, human: bool) -> str:
