@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from agentgym.cli import check, credit, doctor, envs, init, play, retriever, rollout, show
+from agentgym.cli import check, credit, doctor, envs, init, play, retriever, rollout, show, train
 from agentgym.core.errors import AgentGymError
 
 app = typer.Typer(
