@@ -26,6 +26,10 @@ class Engine(Protocol):
         """The passage of an id; None where there is none."""
         ...
 
+    def close(self) -> None:
+        """Frees what can be had again."""
+        ...
+
 
 class LocalEngine:
     """The retriever of a library."""
@@ -43,6 +47,9 @@ class LocalEngine:
         """See ``Engine.fetch``."""
         position = self._corpus.position(name)
         return None if position is None else self._corpus[position]
+
+    def close(self) -> None:
+        """Nothing to free: the library is shared."""
 
 
 class RemoteEngine:
@@ -67,3 +74,7 @@ class RemoteEngine:
     def fetch(self, name: str) -> Passage | None:
         """None: servers give documents for queries alone."""
         return None
+
+    def close(self) -> None:
+        """Closes the connections; the next search opens new ones."""
+        self._client.close()

@@ -242,6 +242,10 @@ class SearchGame(Game):
         lines = [f"Question: {state.question}", *(f"  searched: {query}" for query in state.asked)]
         return "\n".join([*lines, f"steps found: {len(state.covered)} of {len(state.steps)}"])
 
+    def close(self) -> None:
+        """Closes connections."""
+        self._engine.close()
+
 
 class InlineSearchGame(SearchGame):
     """Search as Search-R1 lays it out: what is found goes into the same assistant message."""

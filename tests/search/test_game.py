@@ -71,13 +71,16 @@ def answer(text):
     return f"<think>x</think><answer>{text}</answer>"
 
 
-@pytest.mark.parametrize("env_id", ["agentgym/Search-v0", "agentgym/SearchTiny-v0"])
-def test_conformance(env_id):
-    check_agent_env(env_id, tasks=10)
-
-
-def test_conformance_of_the_inline_layout_with_injected_documents():
-    check_agent_env("agentgym/Search-v0", tasks=5, cheat_tasks=100, layout="inline", injected=0.5)
+@pytest.mark.parametrize(
+    ("env_id", "settings"),
+    [
+        ("agentgym/Search-v0", {"documents": 1}),
+        ("agentgym/Search-v0", {"documents": 1, "layout": "inline", "injected": 0.5, "style": "skyrl"}),
+        ("agentgym/SearchTiny-v0", {}),
+    ],
+)
+def test_conformance(env_id, settings):
+    check_agent_env(env_id, tasks=10, cheat_tasks=100, **settings)
 
 
 class TestGrammar:
@@ -289,6 +292,9 @@ class Broken:
 
     def fetch(self, name):
         raise AssertionError("remote documents are kept in the state")
+
+    def close(self):
+        pass
 
 
 def test_a_retrieval_error_is_an_observation_and_a_tag():

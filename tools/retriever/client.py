@@ -49,5 +49,5 @@ class RetrieverClient:
         return found
 
     def close(self) -> None:
-        """Closes the connection of this thread."""
+        """Closes all connections; searching again opens new ones."""
         self._connection.close()

@@ -41,7 +41,7 @@ class Reply:
 
 
 class Connection:
-    """Keeps one connection a thread open to a server.
+    """Keeps one connection a thread open to a server, until ``close`` or the end of the object.
 
     Args:
         url: ``http://host:port/path`` or ``https://...``.
@@ -49,6 +49,7 @@ class Connection:
     """
 
     def __init__(self, url: str, patience: Patience | None = None) -> None:
+        self._all: list[http.client.HTTPConnection] = []
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"The address of a server looks like 'http://host:8000/path', got {url!r}.")
@@ -70,7 +71,7 @@ class Connection:
             try:
                 reply = self._once(body, content_type, until)
             except (OSError, http.client.HTTPException) as error:
-                self.close()
+                self._drop()
                 problem = _reason(error)
                 continue
             if reply.status < 500:
@@ -83,10 +84,18 @@ class Connection:
         )
 
     def close(self) -> None:
+        """Closes the connections of all threads. Posting again opens new ones."""
+        while self._all:
+            self._all.pop().close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _drop(self) -> None:
         """Closes this thread's connection."""
-        open_one: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if open_one is not None:
-            open_one.close()
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            found.close()
             self._local.connection = None
 
     def _once(self, body: bytes, content_type: str, until: float) -> Reply:
@@ -101,9 +110,10 @@ class Connection:
 
     def _opened(self) -> http.client.HTTPConnection:
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
+        if found is None or found.sock is None:
             kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             found = kind(str(self._parts.hostname), self._parts.port, timeout=self.patience.connect)
+            self._all = [one for one in self._all if one.sock is not None] + [found]
             found.connect()
             found.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._local.connection = found

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -117,8 +117,8 @@ class _Batcher:
 class _Http(asyncio.Protocol):
     """One connection. Answers go out in the order of the requests."""
 
-    def __init__(self, batcher: _Batcher, health: Callable[[], _Reply]) -> None:
-        self._batcher, self._health = batcher, health
+    def __init__(self, batcher: _Batcher, health: _Reply, connections: set[_Http]) -> None:
+        self._batcher, self._health, self._connections = batcher, health, connections
         self._buffer = b""
         self._replies: asyncio.Queue[tuple[asyncio.Future[_Reply], bool]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
@@ -126,11 +126,17 @@ class _Http(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._connections.add(self)
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
         if self._writer is not None:
             self._writer.cancel()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -179,7 +185,7 @@ class _Http(asyncio.Protocol):
 
     def _route(self, method: str, path: str, body: bytes, keep: bool) -> bool:
         if method == "GET" and path == "/health":
-            return self._say(self._health(), keep)
+            return self._say(self._health, keep)
         if method != "POST" or path not in ("/retrieve", "/"):
             return self._say(
                 _problem(404, f"There is no {method} {path} here, only POST /retrieve and GET /health."), keep
@@ -217,10 +223,11 @@ async def serving(
     """
     batcher = _Batcher(corpus, retriever, default_k)
     health = _Reply(200, json.dumps({"documents": len(corpus)}).encode())
+    connections: set[_Http] = set()
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(
-            lambda: _Http(batcher, lambda: health), host, port, reuse_port=shared_port or None, backlog=1024
+            lambda: _Http(batcher, health, connections), host, port, reuse_port=shared_port or None, backlog=1024
         )
     except (OSError, OverflowError) as error:
         batcher.close()
@@ -229,4 +236,7 @@ async def serving(
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for connection in list(connections):
+            connection.close()
         batcher.close()
+        await asyncio.sleep(0)  # lets the transports go
