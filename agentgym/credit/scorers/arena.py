@@ -44,7 +44,7 @@ class Arena(Parameters):
             batch: The batch.
             model: The judge: two rows of the batch in, (points of the first, points of the second) out.
         """
-        if not callable(model):
+        if model is None:
             raise CreditError("arena: the judge is missing; give model=judge with judge(row, row) -> (points, points).")
         judge: arena.Judge = model
         reward = np.zeros(batch.n_trajectories)
