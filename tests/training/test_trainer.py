@@ -40,6 +40,7 @@ class _Killed(Exception):
 
 
 METHODS = {
+    "muon": {"warm_start": {"matrix_learning_rate": 0.02}},
     "grpo": {"credit": {"method": "grpo"}},
     "turn_rloo": {"credit": {"method": "turn_rloo"}, "rl": {"kl_coef": 0.1}},
     "spa": {"credit": {"method": "spa"}},
