@@ -224,7 +224,7 @@ def _value(kind: Any, value: Any, key: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{key!r} must be a list, got {value!r}.")
         return tuple(_value(get_args(kind)[0], item, key) for item in value)
-    wanted = origin or kind
+    wanted: Any = origin or kind
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):

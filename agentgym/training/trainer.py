@@ -232,7 +232,7 @@ class Trainer:
             self.begin_rl(scorer_warmup=False)
         elif state["optimizer"] is not None:
             self._optimizer = self._warm_optimizer()
-        if self._optimizer is not None:
+        if self._optimizer is not None and state["optimizer"] is not None:
             self._optimizer.load_state_dict(state["optimizer"])
         for name, scorer in self.scorers.items():
             scorer.load_state_dict(state["scorers"][name])
