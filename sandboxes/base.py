@@ -85,7 +85,7 @@ class Sandbox(ABC):
             command: Program and arguments, or one string for ``bash -c``.
             stdin: What it reads. Empty: end of file.
             env: More variables for this command.
-            cwd: Absolute path inside. Default: ``/workspace``.
+            cwd: Where it starts; relative paths count from ``/workspace``, the default.
             timeout: Seconds on the clock, in place of ``limits.wall``.
             limits: In place of the sandbox's own. ``disk`` can't be changed here.
 
@@ -101,7 +101,7 @@ class Sandbox(ABC):
         with self._lock:
             if self.closed:
                 raise Fault(Boundary.SANDBOX, "this sandbox is closed; open another one")
-            return self._run(argv, stdin, self.spec.environment(env), cwd or WORKSPACE, limits)
+            return self._run(argv, stdin, self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
 
     def close(self) -> None:
         """Ends everything that runs in it and frees everything it held. Safe to call twice."""
@@ -200,8 +200,7 @@ class Sandbox(ABC):
         _raise_for(result, source)
         return result.stdout
 
-    @staticmethod
-    def absolute(path: str) -> str:
+    def absolute(self, path: str) -> str:
         """``path``, taken from ``/workspace`` when it is relative."""
         return posixpath.join(WORKSPACE, path)
 

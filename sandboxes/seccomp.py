@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import Any
 
 from agentgym.core.errors import UnsupportedError
 
@@ -90,6 +91,31 @@ def build(machine: str | None = None) -> bytes:
         body = special.get(name) or [_refuse(_ENOSYS if name in io_uring else _EPERM)]
         program += [_op(_JUMP_EQUAL, number, 0, len(body)), *body]
     return b"".join([*program, _op(_RETURN, _ALLOW)])
+
+
+def profile() -> dict[str, Any]:
+    """The same filter as Docker's ``--security-opt seccomp`` wants it."""
+    special = {"clone", "clone3", "socket", "ioctl", "personality"}
+    rules = [_rule([name for name in _NAMES if name not in special], _EPERM), _rule(["clone3"], _ENOSYS)]
+    flags = [1 << bit for bit in range(32) if _NAMESPACES >> bit & 1]
+    rules += [_rule(["clone"], _EPERM, (0, "SCMP_CMP_MASKED_EQ", flag, flag)) for flag in flags]
+    families = sorted({*range(64)} - {*_FAMILIES})
+    rules += [_rule(["socket"], _EAFNOSUPPORT, (0, "SCMP_CMP_EQ", family, 0)) for family in families]
+    rules += [_rule(["ioctl"], _EPERM, (1, "SCMP_CMP_EQ", request, 0)) for request in _TERMINAL_INPUT]
+    architectures = {"x86_64": ["SCMP_ARCH_X86_64"], "aarch64": ["SCMP_ARCH_AARCH64"]}
+    return {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": architectures.get(os.uname().machine, []),
+        "syscalls": rules,
+    }
+
+
+def _rule(names: list[str], errno: int, argument: tuple[int, str, int, int] | None = None) -> dict[str, Any]:
+    rule: dict[str, Any] = {"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": errno}
+    if argument is not None:
+        index, comparison, value, second = argument
+        rule["args"] = [{"index": index, "op": comparison, "value": value, "valueTwo": second}]
+    return rule
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
