@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import shlex
+import threading
 import time
 from dataclasses import replace
 from functools import cache
@@ -198,8 +199,12 @@ class DockerSandbox(Sandbox):
         with exchange:
             ended = exchange.run(stdin, began + limits.wall)
             if not ended:
-                self._kill()
-                if not exchange.run(b"", time.monotonic() + _KILL_SECONDS):
+                # The daemon reports no end in this container until the output that is under way has been read.
+                killer = threading.Thread(target=self._kill)
+                killer.start()
+                emptied = exchange.run(b"", time.monotonic() + _KILL_SECONDS)
+                killer.join()
+                if not emptied:
                     self.close()
                     raise Fault(Boundary.SANDBOX, f"a killed command did not end within {_KILL_SECONDS:.0f} s")
         code, message = self._exit_code(made["Id"]), exchange.err.value()
