@@ -40,9 +40,7 @@ class Sandbox(ABC):
         """The limits that bind on this host."""
 
     @abstractmethod
-    def _run(
-        self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits
-    ) -> ExecResult:
+    def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
         """Runs one command to its end and kills whatever it left running."""
 
     @abstractmethod
@@ -119,7 +117,9 @@ class Sandbox(ABC):
         """
         limits = replace(self.spec.limits, output=min(max_bytes, MAX_TRANSFER) + 1)
         # ``test -f`` first: reading a FIFO or a device that an agent planted would hang or never end.
-        script = 'test -e "$1" -o -L "$1" || exit 66; test -d "$1" && exit 67; test -f "$1" || exit 68; exec cat -- "$1"'
+        script = (
+            'test -e "$1" -o -L "$1" || exit 66; test -d "$1" && exit 67; test -f "$1" || exit 68; exec cat -- "$1"'
+        )
         result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path)], limits=limits)
         if result.truncated or len(result.stdout) > max_bytes:
             raise ConfigError(f"{path!r} is longer than {max_bytes} bytes.")

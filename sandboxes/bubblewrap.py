@@ -93,7 +93,9 @@ class BubblewrapSandbox(Sandbox):
 
     def _chain(self, snapshot: str) -> list[int]:
         if snapshot not in self._chains:
-            raise ConfigError(f"This sandbox has no snapshot {snapshot!r}; it has: {', '.join(self._chains) or 'none'}.")
+            raise ConfigError(
+                f"This sandbox has no snapshot {snapshot!r}; it has: {', '.join(self._chains) or 'none'}."
+            )
         return self._chains[snapshot]
 
     def _close(self) -> None:
@@ -118,10 +120,19 @@ def _image_arguments(spec: SandboxSpec, keeper: client.Client) -> list[str]:
     ]  # fmt: skip
     root = Path("/") if spec.image == "host" else Path(spec.image)
     if not root.is_dir():
-        raise ConfigError(f"The image {spec.image!r} is not a folder; expected 'host' or the path of a root file system.")
+        raise ConfigError(
+            f"The image {spec.image!r} is not a folder; expected 'host' or the path of a root file system."
+        )
     names = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32") if spec.image == "host" else None
     for entry in sorted(root.iterdir()):
-        if names is not None and entry.name not in names or entry.name in ("proc", "dev", "sys", "tmp", "workspace", "home"):
+        if (names is not None and entry.name not in names) or entry.name in (
+            "proc",
+            "dev",
+            "sys",
+            "tmp",
+            "workspace",
+            "home",
+        ):
             continue
         if entry.is_symlink():
             line += ["--symlink", str(entry.readlink()), f"/{entry.name}"]

@@ -46,8 +46,7 @@ _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
 _KILL_SECONDS = 10.0
 _OOM_COUNT = (
-    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | "
-    "sed -n 's/^oom_kill //p'"
+    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | sed -n 's/^oom_kill //p'"
 )
 
 
@@ -234,7 +233,9 @@ class DockerSandbox(Sandbox):
             for user in dict.fromkeys((self._user, "0:0")):
                 self._helper("kill -9 -1; true", user=user)
         finally:
-            self._api._raise_for_status(self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES}))
+            self._api._raise_for_status(
+                self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES})
+            )
 
     def _helper(self, script: str, stdin: bytes = b"", *, user: str = "0:0", output: int = MiB) -> ExecResult:
         limits = Limits(wall=120.0, output=output)

@@ -35,6 +35,10 @@ _ULIMIT = (
 )
 
 
+_ROOT_BECOMES = 0x7000_0001
+"""Whom commands run as when this process is root, so that ``kill -9 -1`` does not end the whole machine."""
+
+
 class UnisolatedWarning(UserWarning):
     """Code runs with all rights of this user."""
 
@@ -60,7 +64,9 @@ class PlainSandbox(Sandbox):
         )
         self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{owner_name(os.getpid())}-"))
         self._mark = f"{self._root.name}"
+        self._user = _ROOT_BECOMES if os.geteuid() == 0 else None
         self._fill(_source)
+        self._hand_over()
 
     @property
     def enforces(self) -> frozenset[LimitName]:
@@ -85,7 +91,7 @@ class PlainSandbox(Sandbox):
             source.seek(0)
             process = subprocess.Popen(
                 line, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=cwd,
-                start_new_session=True,
+                start_new_session=True, user=self._user, group=self._user, extra_groups=[] if self._user else None,
             )  # fmt: skip
         out, err = Clip(limits.output), Clip(limits.output)
         with process:
@@ -121,6 +127,7 @@ class PlainSandbox(Sandbox):
             source = self._path(snapshot)
             shutil.rmtree(self._root / "now")
             shutil.copytree(source, self._root / "now", symlinks=True)
+            self._hand_over()
 
     def drop(self, snapshot: str) -> None:
         """See ``Sandbox.drop``."""
@@ -139,6 +146,13 @@ class PlainSandbox(Sandbox):
             return
         for name in _FOLDERS.values():
             (self._root / "now" / name).mkdir(parents=True)
+
+    def _hand_over(self) -> None:
+        if self._user is None:
+            return
+        for folder, _, names in os.walk(self._root):
+            for path in (folder, *(os.path.join(folder, name) for name in names)):  # noqa: PTH118
+                os.chown(path, self._user, self._user, follow_symlinks=False)
 
     def _path(self, snapshot: str) -> Path:
         path = self._root / snapshot

@@ -26,26 +26,22 @@ _FAMILIES = (1, 2, 10, 16)
 _TERMINAL_INPUT = (0x5412, 0x541C)
 """``ioctl`` requests TIOCSTI and TIOCLINUX."""
 
-_NAMES = (
-    "clone clone3 socket ioctl unshare setns mount umount2 pivot_root chroot ptrace process_vm_readv "
-    "process_vm_writev bpf perf_event_open keyctl add_key request_key kexec_load kexec_file_load init_module "
-    "finit_module delete_module io_uring_setup io_uring_enter io_uring_register userfaultfd open_by_handle_at "
-    "personality clock_settime settimeofday adjtimex clock_adjtime swapon swapoff reboot syslog acct quotactl "
-    "open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr sethostname setdomainname vhangup "
-    "lookup_dcookie nfsservctl mbind migrate_pages move_pages set_mempolicy kcmp fanotify_init pidfd_getfd"
-).split()
-_NUMBERS = {
-    "x86_64": (
-        "56 435 41 16 272 308 165 166 155 161 101 310 311 321 298 250 248 249 246 320 175 313 176 425 426 427 323 304 "
-        "135 227 164 159 305 167 168 169 103 163 179 428 429 430 431 432 433 442 170 171 153 212 180 237 256 279 238 "
-        "312 300 438"
-    ),
-    "aarch64": (
-        "220 435 198 29 97 268 40 39 41 51 117 270 271 280 241 219 217 218 104 294 105 273 106 425 426 427 282 265 "
-        "92 112 170 171 266 224 225 142 116 89 60 428 429 430 431 432 433 442 161 162 58 18 42 235 238 239 237 "
-        "272 262 438"
-    ),
-}
+_TABLE = """
+clone 56 220; clone3 435 435; socket 41 198; ioctl 16 29; unshare 272 97; setns 308 268; mount 165 40;
+umount2 166 39; pivot_root 155 41; chroot 161 51; ptrace 101 117; process_vm_readv 310 270;
+process_vm_writev 311 271; bpf 321 280; perf_event_open 298 241; keyctl 250 219; add_key 248 217;
+request_key 249 218; kexec_load 246 104; kexec_file_load 320 294; init_module 175 105; finit_module 313 273;
+delete_module 176 106; io_uring_setup 425 425; io_uring_enter 426 426; io_uring_register 427 427;
+userfaultfd 323 282; open_by_handle_at 304 265; personality 135 92; clock_settime 227 112;
+settimeofday 164 170; adjtimex 159 171; clock_adjtime 305 266; swapon 167 224; swapoff 168 225; reboot 169 142;
+syslog 103 116; acct 163 89; quotactl 179 60; open_tree 428 428; move_mount 429 429; fsopen 430 430;
+fsconfig 431 431; fsmount 432 432; fspick 433 433; mount_setattr 442 442; sethostname 170 161;
+setdomainname 171 162; vhangup 153 58; lookup_dcookie 212 18; nfsservctl 180 42; mbind 237 235;
+migrate_pages 256 238; move_pages 279 239; set_mempolicy 238 237; kcmp 312 272; fanotify_init 300 262;
+pidfd_getfd 438 438
+"""
+"""Calls that are refused, each with its number on x86_64 and on aarch64."""
+_MACHINES = ("x86_64", "aarch64")
 _AUDIT = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
 
 
@@ -56,9 +52,9 @@ def build(machine: str | None = None) -> bytes:
         UnsupportedError: For a kind of machine whose call numbers are not in the table.
     """
     machine = machine or os.uname().machine
-    if machine not in _NUMBERS:
-        raise UnsupportedError(f"No table of system calls for {machine!r}; known: {', '.join(sorted(_NUMBERS))}.")
-    numbers = dict(zip(_NAMES, map(int, _NUMBERS[machine].split()), strict=True))
+    if machine not in _MACHINES:
+        raise UnsupportedError(f"No table of system calls for {machine!r}; known: {', '.join(_MACHINES)}.")
+    numbers = _numbers(machine)
     program = [_op(_LD_WORD, _ARCHITECTURE), _op(_JUMP_EQUAL, _AUDIT[machine], 1, 0), _op(_RETURN, _KILL)]
     program += [_op(_LD_WORD, _NUMBER)]
     if machine == "x86_64":
@@ -93,10 +89,18 @@ def build(machine: str | None = None) -> bytes:
     return b"".join([*program, _op(_RETURN, _ALLOW)])
 
 
+def _numbers(machine: str) -> dict[str, int]:
+    rows = [row.split() for row in _TABLE.replace("\n", " ").split(";")]
+    return {row[0]: int(row[1 + _MACHINES.index(machine)]) for row in rows}
+
+
 def profile() -> dict[str, Any]:
     """The same filter as Docker's ``--security-opt seccomp`` wants it."""
     special = {"clone", "clone3", "socket", "ioctl", "personality"}
-    rules = [_rule([name for name in _NAMES if name not in special], _EPERM), _rule(["clone3"], _ENOSYS)]
+    rules = [
+        _rule([name for name in _numbers(_MACHINES[0]) if name not in special], _EPERM),
+        _rule(["clone3"], _ENOSYS),
+    ]
     flags = [1 << bit for bit in range(32) if _NAMESPACES >> bit & 1]
     rules += [_rule(["clone"], _EPERM, (0, "SCMP_CMP_MASKED_EQ", flag, flag)) for flag in flags]
     families = sorted({*range(64)} - {*_FAMILIES})

@@ -23,8 +23,8 @@ __save() {
     printf 'cd -- %q 2>/dev/null\n' "$PWD"
     for __name in $(compgen -v); do
       case $__name in
-        BASH*|COMP_*|DIRSTACK|EPOCH*|EUID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|HOSTTYPE|IFS|LINENO|MACHTYPE|OPT*|OSTYPE|PIPESTATUS) ;;
-        PPID|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID|_|__*) ;;
+        BASH*|COMP_*|DIRSTACK|EPOCH*|EUID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|HOSTTYPE|IFS|LINENO|MACHTYPE) ;;
+        OPT*|OSTYPE|PIPESTATUS|PPID|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID|_|__*) ;;
         *) [[ ${!__name@a} == *r* ]] || declare -p "$__name" 2>/dev/null ;;
       esac
     done

@@ -152,6 +152,8 @@ class Client:
         answer = reader.answer
         if "error" in answer or not answer["started"]:
             reason = answer.get("error") or reader.err.value().decode("utf-8", "replace").strip()
+            if reason.startswith("bwrap: execvp"):  # shells give 127 for a program that isn't there
+                return ExecResult(127, b"", f"{reason.removeprefix('bwrap: execvp ')}\n".encode())
             raise Fault(Boundary.SANDBOX, f"the command could not be started: {reason}")
         # 152 is SIGXCPU: the limit of one process, where control groups don't bind.
         timed_out = timed_out or answer["cpu"] or answer["exit"] == 152
@@ -228,7 +230,7 @@ def _sealed(data: bytes) -> int:
     if not data:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(fd, "wb", closefd=False) as file:  # noqa: PTH123 - a descriptor, not a path
+    with open(fd, "wb", closefd=False) as file:
         file.write(data)
     os.lseek(fd, 0, os.SEEK_SET)
     seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE

@@ -56,7 +56,7 @@ class Layers:
     def freeze(self, tree: int) -> Chain:
         """The content of a tree now, as a chain that the caller must ``release``."""
         top, chain, size = self._trees[tree]
-        if os.listdir(ROOT / str(top) / "u"):
+        if any((ROOT / str(top) / "u").iterdir()):
             frozen = (top, *chain)
             self._hold(frozen)
             if len(frozen) > MAX_DEPTH:

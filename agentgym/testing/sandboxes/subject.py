@@ -1,0 +1,70 @@
+"""The sandbox under test, what the checks run in it, and what they look for on the host."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentgym.sandboxes.base import Sandbox
+from agentgym.sandboxes.protocol import ExecResult, Limits, MiB, SandboxSpec
+
+SMALL = SandboxSpec(limits=Limits(wall=20.0, cpu=20.0, memory=192 * MiB, processes=48, disk=24 * MiB, output=64 * 1024))
+"""Tight limits, so that breaking them is quick."""
+
+
+@dataclass
+class SandboxSubject:
+    """A backend: how to make one sandbox of it."""
+
+    open: Callable[[SandboxSpec], Sandbox]
+
+    def make(self, spec: SandboxSpec = SMALL) -> Sandbox:
+        """A fresh sandbox."""
+        return self.open(spec)
+
+
+def python(sandbox: Sandbox, code: str, *args: str, timeout: float | None = None) -> ExecResult:
+    """Runs Python code in a sandbox, without site packages."""
+    return sandbox.exec(["python3", "-I", "-S", "-c", code, *args], timeout=timeout)
+
+
+def host_processes(marker: str) -> list[str]:
+    """Command lines on this machine that contain ``marker``."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if marker in line and state != "Z" and int(folder.name) != os.getpid():
+            found.append(f"{folder.name} {line.strip()}")
+    return found
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What of agentgym's is on this machine now. Other processes' folders and groups count too."""
+
+    mounts: frozenset[str]
+    groups: frozenset[str]
+    files: frozenset[str]
+    descriptors: int
+
+    @classmethod
+    def now(cls) -> Footprint:
+        """Takes it."""
+        mounts = [line.split(" - ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        groups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/agentgym-*")]
+        files = [str(path) for path in Path(tempfile.gettempdir()).glob("agentgym-*")]
+        return cls(frozenset(mounts), frozenset(groups), frozenset(files), len(list(Path("/proc/self/fd").iterdir())))
+
+    def grown(self, before: Footprint) -> list[str]:
+        """What is here now and was not before."""
+        new = sorted((self.mounts - before.mounts) | (self.groups - before.groups) | (self.files - before.files))
+        if self.descriptors > before.descriptors:
+            new.append(f"{self.descriptors - before.descriptors} open file descriptors")
+        return new
