@@ -8,6 +8,7 @@ repository in the image itself (``writable_image``) are snapshotted by committin
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import json
 import os
@@ -39,8 +40,8 @@ _INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done"]
 # The inner shell's own messages ("Killed") must not mix with the command's. ``kill -9 -1`` reaches every process of
 # this user but the shell itself.
 _WRAPPER = (
-    'ulimit -c 0; ulimit -t "$1"; ulimit -n "$2"; ulimit -f "$3"; shift 3; exec 3>&2 2>/dev/null; '
-    '"$@" 2>&3 3>&-; code=$?; kill -9 -1; exit $code'
+    'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
+    'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; kill -9 -1; exit $code'
 )
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
@@ -59,7 +60,7 @@ def connect() -> Any:
         UnsupportedError: No daemon answers.
     """
     try:
-        import docker
+        docker = importlib.import_module("docker")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             "The Docker sandbox needs docker-py. Install it with: pip install 'agentgym-kit[docker]'"
@@ -138,7 +139,8 @@ class DockerSandbox(Sandbox):
     def _start(self, image: str) -> str:
         limits = self.spec.limits
         tmpfs = {
-            path: f"rw,exec,nosuid,nodev,size={int(limits.disk * share)},mode=0755,uid=1000,gid=1000"
+            path: f"rw,exec,nosuid,nodev,size={int(limits.disk * share)},mode=0755,uid=1000,gid=1000,"
+            f"nr_inodes={max(int(limits.disk * share) >> 10, 1024)}"
             for path, share in _SHARES.items()
         }
         host = self._api.create_host_config(
@@ -299,13 +301,13 @@ class DockerSandbox(Sandbox):
         names = " ".join(shlex.quote(path.lstrip("/")) for path in WRITABLE)
         result = self._helper(f"tar -c -C / -f - {names}", output=2 * self.spec.limits.disk)
         if not result.ok or result.truncated:
-            raise Fault(Boundary.SANDBOX, f"the snapshot failed: {result.error_text}")
+            raise Fault(Boundary.SANDBOX, f"the snapshot failed: {result.error_text[:300]}")
         return result.stdout
 
     def _unpack_all(self, archive: bytes) -> None:
         result = self._helper("tar -x -p --same-owner -C / -f -", archive)
         if not result.ok:
-            raise Fault(Boundary.SANDBOX, f"the files could not be put back: {result.error_text}")
+            raise Fault(Boundary.SANDBOX, f"the files could not be put back: {result.error_text[:300]}")
 
     def _close(self) -> None:
         for snapshot in list(self._snapshots):

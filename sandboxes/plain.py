@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,11 +31,9 @@ _MARK = "AGENTGYM_PLAIN"
 _IDS = itertools.count(1)
 _FOLDERS = {WORKSPACE: "workspace", "/tmp": "tmp", HOME: "home"}
 _ULIMIT = (
-    'ulimit -c 0; ulimit -t "$1"; ulimit -v "$2"; ulimit -n "$3"; ulimit -f "$4"; ulimit -u "$5" 2>/dev/null; '
-    'shift 5; exec "$@"'
+    'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -v "$2"; ulimit -n "$3"; ulimit -f "$4"; '
+    'ulimit -u "$5" 2>/dev/null; shift 5; exec "$@"'
 )
-
-
 _ROOT_BECOMES = 0x7000_0001
 """Whom commands run as when this process is root, so that ``kill -9 -1`` does not end the whole machine."""
 
@@ -109,10 +108,10 @@ class PlainSandbox(Sandbox):
         """The process group, and every process that still carries this sandbox's mark in its environment."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if f"{_MARK}={self._mark}\0".encode() in (folder / "environ").read_bytes():
-                    os.kill(int(folder.name), signal.SIGKILL)
+        for pid, mark in _marked():
+            if mark == self._mark:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
 
     def snapshot(self) -> str:
         """See ``Sandbox.snapshot``. A plain copy."""
@@ -191,12 +190,29 @@ def _pump(process: subprocess.Popen[bytes], out: Clip, err: Clip, deadline: floa
                 time.sleep(0.002)
 
 
+def _marked() -> Iterator[tuple[int, str]]:
+    """Process id and mark of every process that a sandbox of this kind started."""
+    wanted = f"{_MARK}=".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            for variable in (folder / "environ").read_bytes().split(b"\0"):
+                if variable.startswith(wanted):
+                    yield int(folder.name), variable.removeprefix(wanted).decode("utf-8", "replace")
+
+
+def _owner(name: str) -> str:
+    return name.removeprefix(_PREFIX).rpartition("-")[0]
+
+
 def remove_stale() -> list[str]:
-    """Removes folders of processes that are gone. Returns their names."""
+    """Ends the commands and removes the folders of processes that are gone. Returns the folders' names."""
+    for pid, mark in _marked():
+        if mark.startswith(_PREFIX) and not owner_alive(_owner(mark)):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
     removed = []
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")):
-        owner = path.name.removeprefix(_PREFIX).rpartition("-")[0]
-        if not owner_alive(owner):
+        if not owner_alive(_owner(path.name)):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path.name)
     return removed

@@ -106,6 +106,9 @@ def profile() -> dict[str, Any]:
     families = sorted({*range(64)} - {*_FAMILIES})
     rules += [_rule(["socket"], _EAFNOSUPPORT, (0, "SCMP_CMP_EQ", family, 0)) for family in families]
     rules += [_rule(["ioctl"], _EPERM, (1, "SCMP_CMP_EQ", request, 0)) for request in _TERMINAL_INPUT]
+    # The query, personality(0xFFFFFFFF), has the highest bit set and passes.
+    persona = [1 << bit for bit in range(16, 31)]
+    rules += [_rule(["personality"], _EPERM, (0, "SCMP_CMP_MASKED_EQ", 1 << 31 | flag, flag)) for flag in persona]
     architectures = {"x86_64": ["SCMP_ARCH_X86_64"], "aarch64": ["SCMP_ARCH_AARCH64"]}
     return {
         "defaultAction": "SCMP_ACT_ALLOW",

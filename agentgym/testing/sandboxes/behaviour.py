@@ -148,22 +148,25 @@ def transfers(subject: SandboxSubject) -> None:
 
 def snapshots(subject: SandboxSubject) -> None:
     """A snapshot restores content, deletions, permissions and links, as often as wanted."""
-    prepare = (
-        "mkdir -p d && echo one > a && echo two > d/b && ln -s a l && chmod 700 a && echo h > ~/h && echo t > /tmp/t"
-    )
-    show = "find . ~ /tmp -mindepth 1 -printf '%P %m %l\\n' | sort; cat a d/b ~/h /tmp/t"
+    # No absolute path and no pattern: this also runs where nothing is isolated.
+    prepare = "mkdir -p d && echo one > a && echo two > d/b && ln -s a l && chmod 700 a && echo h > ~/h"
+    show = "find . ~ -mindepth 1 -printf '%P %m %l\\n' | sort; cat a d/b ~/h"
     with subject.make() as sandbox:
         sandbox.exec(prepare)
+        sandbox.write_file("/tmp/t", "t")
         before = sandbox.exec(show).stdout
         first = sandbox.snapshot()
-        sandbox.exec("rm -rf d l; echo changed > a; chmod 644 a; mkdir new; echo x > ~/h; rm /tmp/t")
+        sandbox.exec("rm -r d l; echo changed > a; chmod 644 a; mkdir new; echo x > ~/h")
+        sandbox.write_file("/tmp/t", "changed")
         changed = sandbox.exec(show).stdout
         second = sandbox.snapshot()
         for snapshot, wanted in ((first, before), (second, changed), (first, before), (first, before)):
             sandbox.restore(snapshot)
             found = sandbox.exec(show).stdout
             expect(found == wanted, f"restore gave\n{found.decode()}\ninstead of\n{wanted.decode()}")
-            sandbox.exec("rm -rf * ~/* /tmp/*; echo mess > mess")
+            text = sandbox.read_file("/tmp/t")
+            expect(text == (b"t" if snapshot == first else b"changed"), f"/tmp is not in the snapshot: {text!r}")
+            sandbox.exec("rm -r a d new l; echo mess > mess; echo mess > ~/h")
         sandbox.drop(first)
         sandbox.drop(first)
         _raises(ConfigError, lambda: sandbox.restore(first))

@@ -357,18 +357,23 @@ def setuid_programs(subject: SandboxSubject) -> None:
 
 
 def odd_names(subject: SandboxSubject) -> None:
-    """Names of 255 bytes and folders a thousand deep break neither listing nor forks nor closing."""
-    deep = "import os\nfor i in range(1200):\n    os.mkdir('d' * 20); os.chdir('d' * 20)\nopen('end', 'w').close()"
+    """Names of 255 bytes and deep folders break neither listing nor forks nor closing."""
+    deep = "import os, sys\nfor i in range(int(sys.argv[1])): os.mkdir('d' * 20); os.chdir('d' * 20)"
     with subject.make() as sandbox:
         sandbox.exec(
             "touch $(printf 'n%.0s' $(seq 255)); touch -- '-rf' '*' '$(id)' $'new\\nline'; "
             "touch $(printf 'n%.0s' $(seq 256))"
         )
-        expect(python(sandbox, deep).ok, "Could not make deep folders.")
+        expect(python(sandbox, deep, "150").ok, "Could not make deep folders.")
         names = {entry.path for entry in sandbox.list()}
         expect({"n" * 255, "-rf", "*", "$(id)", "new\nline"} <= names, "Odd names are missing from the list.")
         with sandbox.fork() as child:
             expect({entry.path for entry in child.list()} == names, "A fork lost odd names.")
+        sandbox.exec("rm -rf ddd*")
+        expect(python(sandbox, deep, "1200").ok, "Could not make folders deeper than the longest path.")
+        expect(
+            {entry.path for entry in sandbox.list()} == names, "Folders deeper than the longest path can't be listed."
+        )
 
 
 def killing_everything(subject: SandboxSubject) -> None:

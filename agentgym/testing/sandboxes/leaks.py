@@ -62,7 +62,7 @@ def killed_parent(subject: SandboxSubject) -> None:
     while host_processes(f"sleep {marker}") and time.monotonic() < deadline and backend == "bubblewrap":
         time.sleep(0.05)
     _reap(backend)
-    while (left := Footprint.now().grown(before)) and time.monotonic() < deadline:
+    while (left := Footprint.now().grown(before, descriptors=False)) and time.monotonic() < deadline:
         time.sleep(0.05)
     expect(not host_processes(f"sleep {marker}"), f"Still running: {host_processes(marker)}")
     expect(not left, f"Left behind by a killed parent: {left}")

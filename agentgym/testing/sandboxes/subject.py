@@ -62,9 +62,9 @@ class Footprint:
         files = [str(path) for path in Path(tempfile.gettempdir()).glob("agentgym-*")]
         return cls(frozenset(mounts), frozenset(groups), frozenset(files), len(list(Path("/proc/self/fd").iterdir())))
 
-    def grown(self, before: Footprint) -> list[str]:
-        """What is here now and was not before."""
+    def grown(self, before: Footprint, *, descriptors: bool = True) -> list[str]:
+        """What is here now and was not before. Without ``descriptors``, those of this process don't count."""
         new = sorted((self.mounts - before.mounts) | (self.groups - before.groups) | (self.files - before.files))
-        if self.descriptors > before.descriptors:
+        if descriptors and self.descriptors > before.descriptors:
             new.append(f"{self.descriptors - before.descriptors} open file descriptors")
         return new
