@@ -10,3 +10,4 @@ from agentgym.core.registration import register
 register("agentgym/WebShop-v0", "agentgym.environments.shopping.webshop.game:WebShopGame")
 register("agentgym/Shopping-v0", "agentgym.environments.shopping.shop.game:ShoppingGame")
 register("agentgym/ShoppingTiny-v0", "agentgym.environments.shopping.tiny.game:ShoppingTinyGame")
+register("agentgym/SWE-v0", "agentgym.environments.swe.game:SWEGame")

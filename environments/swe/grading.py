@@ -91,10 +91,10 @@ def run_changed(
     for path in paths:
         test = f"{path}::Test{name}::test_{name}"
         outcome, message = report.outcomes.pop(test, None), report.messages.pop(test, "")
-        if not suspicious and (outcome != "failed" or left not in message or right not in message):
-            # A file that can't be imported reports itself, and its tests count as failed: nothing is hidden then.
-            if path not in report.outcomes:
-                suspicious = f"The planted test in {path} did not fail as it must."
+        failed_as_planted = outcome == "failed" and left in message and right in message
+        # A file that can't be imported reports itself, and its tests count as failed: nothing is hidden then.
+        if not suspicious and not failed_as_planted and path not in report.outcomes:
+            suspicious = f"The planted test in {path} did not fail as it must."
     return report, suspicious
 
 

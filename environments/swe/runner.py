@@ -105,8 +105,8 @@ def with_pytest():
             if report.failed:
                 lines = str(report.longrepr).strip().splitlines()
                 say({"id": report.nodeid, "outcome": "failed", "message": (lines or [""])[-1][:400]})
-    code = pytest.main([*job["options"], "-p", "no:cacheprovider", "-q", "--tb=short", "--continue-on-collection-errors",
-                        *job["files"]], plugins=[Plugin()])
+    fixed = ["-p", "no:cacheprovider", "-q", "--tb=short", "--continue-on-collection-errors"]
+    code = pytest.main([*job["options"], *fixed, *job["files"]], plugins=[Plugin()])
     return int(code), before
 
 sys.path[:0] = job["path"]
