@@ -59,6 +59,8 @@ class Edit:
     applied: bool = False
     before: bytes | None = None
     """The file's content until now, for undoing; None: it did not exist."""
+    after: bytes = b""
+    """Its content now."""
 
 
 class Editor:
@@ -151,13 +153,14 @@ class Editor:
             return Edit(relative(path), f"Nothing to do: {relative(path)} would stay as it is.")
         if problem := syntax_problem(path, before, after):
             return Edit(relative(path), f"Not changed: {problem}")
+        content = after.encode("utf-8", "surrogatepass")
         try:
-            self._sandbox.write_file(path, after.encode("utf-8", "surrogatepass"))
+            self._sandbox.write_file(path, content)
         except (OSError, AgentGymError) as error:
             return Edit(relative(path), _problem(error, path))
         data = None if before is None else before.encode()
         verb = "Made" if before is None else "Changed"
-        return Edit(relative(path), f"{verb} {relative(path)}:\n{around(before or '', after)}", True, data)
+        return Edit(relative(path), f"{verb} {relative(path)}:\n{around(before or '', after)}", True, data, content)
 
 
 def syntax_problem(path: str, before: str | None, after: str) -> str:

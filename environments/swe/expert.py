@@ -29,7 +29,7 @@ class SWEExpert:
             return Action("create", {"path": path, "text": wanted})
         if now != wanted:
             return _repair(path, now, wanted)
-        if game.state.tested != game.state.key:
+        if game.state.tested != game.state_key():
             return Action("run_tests")
         return Action("submit")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from agentgym.environments.swe.package import Files, Package
 from agentgym.environments.swe.rewards import COMPONENTS, SCHEMES
 from agentgym.environments.swe.saved import SavedEpisode
 from agentgym.environments.swe.toolbox import TOOLS, better_tool, search
-from agentgym.sandboxes import Sandbox, Shell
+from agentgym.sandboxes import WORKSPACE, Sandbox, Shell
 from agentgym.tools import shell
 from agentgym.tools.editor import Edit, Editor, relative
 
@@ -43,8 +44,8 @@ class State:
     """What changes during an episode, apart from the files in the sandbox."""
 
     instance_id: str
-    key: str = ""
-    """Digest of all files in the sandbox."""
+    files: dict[str, str] = field(default_factory=dict)
+    """What ``checkout.listing`` says of every file in the sandbox."""
     undo: list[tuple[str, bytes | None]] = field(default_factory=list)
     localised: bool = False
     best_share: float = 0.0
@@ -52,7 +53,7 @@ class State:
     last: str = ""
     """The call before, to notice repetitions."""
     tested: str = ""
-    """``key`` when the tests were run last; for the expert."""
+    """Key of the state when the tests were run last; for the expert."""
     verdict: Verdict | None = None
 
 
@@ -212,7 +213,7 @@ class SWEGame(Game):
         if not edit.applied:
             return Outcome(edit.reply, {"edit_applies": 0.0}, executable=False, tags=("edit",))
         self.state.undo.append((edit.path, edit.before))
-        self._refresh()
+        self._note(edit.path, edit.after)
         return Outcome(edit.reply, {"edit_applies": 1.0, **self._located(path)}, tags=("edit",))
 
     def _do_undo(self, path: str) -> Outcome:
@@ -222,7 +223,7 @@ class SWEGame(Game):
             return Outcome(f"There is no edit of {relative(path)} to undo.", {"edit_applies": 0.0}, executable=False)
         name, before = undo.pop(place)
         text = Editor(self.sandbox).put_back(name, before)
-        self._refresh()
+        self._note(name, before)
         return Outcome(text, {"edit_applies": 1.0}, tags=("edit",))
 
     def _do_run_tests(self) -> Outcome:
@@ -235,7 +236,7 @@ class SWEGame(Game):
         }
         with self._checkout() as fresh:
             report, suspicious = run_changed(fresh, package, given, self._changes(), paths)
-        self.state.tested = self.state.key
+        self.state.tested = self.state_key()
         if suspicious:
             return Outcome(f"The tests could not be run to their end. {suspicious}", tags=("test",))
         failing = sorted(test for test, outcome in report.outcomes.items() if outcome == "failed")
@@ -288,12 +289,23 @@ class SWEGame(Game):
         return {"localised": 1.0}
 
     def _refresh(self) -> None:
-        self.state.key = checkout.digest(self.sandbox)
+        self.state.files = checkout.listing(self.sandbox)
+
+    def _note(self, path: str, content: bytes | None) -> None:
+        """Takes in a change of one file, without a look at all of them where that isn't needed."""
+        name = posixpath.join(WORKSPACE, path).lstrip("/")
+        known = self.state.files.get(name)
+        if content is None:
+            self.state.files.pop(name, None)
+        elif known is None or known.startswith("f"):
+            self.state.files[name] = checkout.noted(content, known)
+        else:  # a link was written through
+            self._refresh()
 
     def state_key(self) -> str:
         """See ``Game.state_key``: the task, all files, and whether it is submitted."""
         state = self.state
-        return digest(state.instance_id, state.key, state.verdict is not None)
+        return digest(state.instance_id, sorted(state.files.items()), state.verdict is not None)
 
     def comparable(self, text: str) -> str:
         """See ``Game.comparable``."""

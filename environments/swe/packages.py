@@ -25,7 +25,8 @@ _ALL = (
         sha256="e86cc08edd6fe6e2522648f4e47e3a31920a76e82cce8937535422e310862ab5",
     ),
     Package(
-        "parse", "1.22.4", "pytest", ("parse",), ("tests",), options=("-o", "addopts="), requires=(_PYTEST,), licence="MIT",
+        "parse", "1.22.4", "pytest", ("parse",), ("tests",), options=("-o", "addopts="),
+        requires=(_PYTEST,), licence="MIT",
         sha256="706d458feed5a81b02768d3156e8070baf6cee7d150a3a3c0cd43101a875c3b5",
     ),
     Package(

@@ -90,7 +90,9 @@ def load(source: str) -> Dataset:
 def _read(data: dict[str, Any]) -> Dataset:
     packages, passing = {}, {}
     for key, info in data["packages"].items():
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in info.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in info.items()
+        }
         passing[key] = frozenset(values.pop("passing"))
         packages[key] = Package(**values)
     bugs = {item["instance_id"]: Bug.from_dict(item) for item in data["bugs"]}

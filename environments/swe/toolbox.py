@@ -39,8 +39,7 @@ def search(sandbox: Sandbox, pattern: str, path: str) -> tuple[str, bool]:
     """Lines that match, and whether the search could be done."""
     if not pattern or "\0" in pattern or "\n" in pattern or len(pattern) > 2000:
         return "A pattern is one line of text.", False
-    argv = ["grep", "-rnIE", "--exclude-dir=__pycache__", "-e", pattern, "--", path]
-    result = sandbox.exec([*argv[:1], *argv[1:]])
+    result = sandbox.exec(["grep", "-rnIE", "--exclude-dir=__pycache__", "-e", pattern, "--", path])
     if result.exit_code == 1 and not result.stderr:
         return f"Nothing matches {pattern!r} in {path}.", True
     lines = sorted(result.text.splitlines(), key=_place)
