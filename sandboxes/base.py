@@ -37,7 +37,7 @@ class Sandbox(ABC):
     @property
     @abstractmethod
     def enforces(self) -> frozenset[LimitName]:
-        """The limits that bind on this host."""
+        """The limits that bind on this host. ``memory`` only where it binds all processes together."""
 
     @abstractmethod
     def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
@@ -180,11 +180,10 @@ class Sandbox(ABC):
             FileNotFoundError: ``source`` does not exist.
             ConfigError: It is longer than ``MAX_TRANSFER``, or holds a link, a device or a name that leads outside.
         """
-        with tarfile.open(fileobj=io.BytesIO(self.pack(source))) as archive:
-            try:
-                archive.extractall(target, filter="data")
-            except tarfile.FilterError as error:
-                raise ConfigError(f"Refused to download {source!r}: {error}") from error
+        target.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(self.pack(source)), errors="surrogateescape") as archive:
+            for member in archive:
+                _extract(archive, member, target, source)
 
     def pack(self, source: str = WORKSPACE, *, exclude: Sequence[str] = ()) -> bytes:
         """An uncompressed tar archive of a file or of the content of a folder, in sorted order."""
@@ -260,6 +259,32 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     return member
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, source: str) -> None:
+    """Unpacks one member below ``target``. ``TarFile``'s own filters came with Python 3.11.4."""
+    path = posixpath.normpath(member.name)
+    inside = not path.startswith(("/", "../")) and path != ".."
+    if member.issym() and inside:
+        link = posixpath.normpath(posixpath.join(posixpath.dirname(path), member.linkname))
+        inside = not posixpath.isabs(member.linkname) and not link.startswith("../") and link != ".."
+    if path == ".":
+        return
+    place = target / path
+    # A link that was unpacked before may lead elsewhere.
+    inside = inside and place.parent.resolve().is_relative_to(target.resolve())
+    if not inside or not (member.isreg() or member.isdir() or member.issym()):
+        raise ConfigError(f"Refused to download {source!r}: {member.name!r} leads outside or is no file or folder.")
+    if member.isdir():
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    if member.issym():
+        place.symlink_to(member.linkname)
+    elif (content := archive.extractfile(member)) is not None:
+        place.write_bytes(content.read())
+        place.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def describe(sandbox: Sandbox) -> dict[str, Any]:

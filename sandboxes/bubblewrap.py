@@ -51,8 +51,9 @@ class BubblewrapSandbox(Sandbox):
 
     @property
     def enforces(self) -> frozenset[LimitName]:
-        """Everything; memory of all processes together only where control groups are writable."""
-        return frozenset(("wall", "cpu", "memory", "processes", "open_files", "disk", "output"))
+        """Everything where control groups are writable; else memory binds each process, not all together."""
+        names: list[LimitName] = ["wall", "cpu", "processes", "open_files", "disk", "output"]
+        return frozenset([*names, "memory"] if "memory" in self._keeper.hello["controllers"] else names)
 
     def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
         variables = [part for name, value in env.items() for part in ("--setenv", name, value)]

@@ -69,8 +69,8 @@ class PlainSandbox(Sandbox):
 
     @property
     def enforces(self) -> frozenset[LimitName]:
-        """No limit on processes or on disk; memory and processor time of each process."""
-        return frozenset(("wall", "cpu", "memory", "open_files", "output"))
+        """No limit on processes or on disk; memory and processor time bind each process."""
+        return frozenset(("wall", "cpu", "open_files", "output"))
 
     def absolute(self, path: str) -> str:
         """The real path of a path of the sandbox."""

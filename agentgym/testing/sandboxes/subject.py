@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentgym.sandboxes.base import Sandbox
+from agentgym.sandboxes.keeper.cgroups import owner_alive, owner_name
 from agentgym.sandboxes.protocol import ExecResult, Limits, MiB, SandboxSpec
 
 SMALL = SandboxSpec(limits=Limits(wall=20.0, cpu=20.0, memory=192 * MiB, processes=48, disk=24 * MiB, output=64 * 1024))
@@ -47,24 +49,44 @@ def host_processes(marker: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What of agentgym's is on this machine now. Other processes' folders and groups count too."""
+    """What of this process's sandboxes is on this machine now, and of processes that are gone."""
 
     mounts: frozenset[str]
-    groups: frozenset[str]
-    files: frozenset[str]
+    named: frozenset[str]
+    """Control groups, files and containers that carry the name of their owner."""
     descriptors: int
 
     @classmethod
     def now(cls) -> Footprint:
         """Takes it."""
         mounts = [line.split(" - ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        groups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/agentgym-*")]
-        files = [str(path) for path in Path(tempfile.gettempdir()).glob("agentgym-*")]
-        return cls(frozenset(mounts), frozenset(groups), frozenset(files), len(list(Path("/proc/self/fd").iterdir())))
+        paths = [*Path("/sys/fs/cgroup").glob("**/agentgym-*"), *Path(tempfile.gettempdir()).glob("agentgym-*")]
+        named = [str(path) for path in paths if not _somebody_elses(path.name)]
+        descriptors = len(list(Path("/proc/self/fd").iterdir()))
+        return cls(frozenset(mounts), frozenset([*named, *_containers()]), descriptors)
 
     def grown(self, before: Footprint, *, descriptors: bool = True) -> list[str]:
         """What is here now and was not before. Without ``descriptors``, those of this process don't count."""
-        new = sorted((self.mounts - before.mounts) | (self.groups - before.groups) | (self.files - before.files))
+        new = sorted((self.mounts - before.mounts) | (self.named - before.named))
         if descriptors and self.descriptors > before.descriptors:
             new.append(f"{self.descriptors - before.descriptors} open file descriptors")
         return new
+
+
+def _somebody_elses(name: str) -> bool:
+    """Whether another process that still runs owns it."""
+    for part in name.split("-"):
+        if owner_alive(part):
+            return part != owner_name(os.getpid())
+    return False
+
+
+def _containers() -> list[str]:
+    """Containers and images of this machine's sandboxes, where a Docker client was used already."""
+    docker = sys.modules.get("agentgym.sandboxes.docker")
+    if docker is None or not docker.connect.cache_info().currsize:
+        return []
+    client = docker.connect()
+    wanted = {"label": "agentgym.owner"}
+    found = [*client.containers(all=True, filters=wanted), *client.images(filters=wanted)]
+    return [item["Id"] for item in found if not _somebody_elses(item["Labels"]["agentgym.owner"].rpartition(":")[2])]
