@@ -7,6 +7,7 @@ agent planted is resolved where it can do no harm, and every backend resolves it
 
 from __future__ import annotations
 
+import contextlib
 import io
 import posixpath
 import tarfile
@@ -202,6 +203,11 @@ class Sandbox(ABC):
     def absolute(self, path: str) -> str:
         """``path``, taken from ``/workspace`` when it is relative."""
         return posixpath.join(WORKSPACE, path)
+
+    def __del__(self) -> None:
+        if not getattr(self, "closed", True):
+            with contextlib.suppress(Exception):  # at the end of the interpreter anything may be gone
+                self.close()
 
     def __enter__(self) -> Sandbox:
         return self

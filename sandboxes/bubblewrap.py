@@ -13,6 +13,7 @@ from agentgym.sandboxes import seccomp
 from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.keeper import client
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, ExecResult, LimitName, Limits, MiB, SandboxSpec
+from agentgym.sandboxes.relay import Relay, addresses
 
 _SHARED_MEMORY = 64 * MiB
 _IDS = itertools.count(1)
@@ -48,6 +49,16 @@ class BubblewrapSandbox(Sandbox):
         made = self._keeper.call("create", chain=_chain or [], size=self.spec.limits.disk)
         self._tree: int = made["tree"]
         self._folders = _folder_arguments(made["path"])
+        self._relay: Relay | None = None
+        if self.spec.network:
+            self._connect()
+
+    def _connect(self) -> None:
+        """Gives the sandbox a network in which the endpoints of its specification listen."""
+        places, hosts = addresses(self.spec.network)
+        made, listeners = self._keeper.call_for_sockets("network", tree=self._tree, endpoints=places, hosts=hosts)
+        self._relay = Relay(listeners, self.spec.network)
+        self._folders += ["--ro-bind", made["hosts"], "/etc/hosts"]
 
     @property
     def enforces(self) -> frozenset[LimitName]:
@@ -100,6 +111,8 @@ class BubblewrapSandbox(Sandbox):
         return self._chains[snapshot]
 
     def _close(self) -> None:
+        if self._relay is not None:
+            self._relay.close()
         if not self._keeper.alive:
             return
         for snapshot in list(self._chains):
@@ -116,7 +129,8 @@ def _image_arguments(spec: SandboxSpec, keeper: client.Client) -> list[str]:
     """Everything of bubblewrap's command line that stays the same: namespaces, the image, mounts."""
     line = [
         "/usr/bin/bwrap", "--seccomp", "{seccomp}", "--json-status-fd", "{status}",
-        "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--unshare-net",
+        "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+        *([] if spec.network else ["--unshare-net"]),
         "--die-with-parent", "--new-session", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox",
     ]  # fmt: skip
     root = Path("/") if spec.image == "host" else Path(spec.image)

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shlex
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -66,6 +67,7 @@ def connect() -> Any:
             "The Docker sandbox needs docker-py. Install it with: pip install 'agentgym-kit[docker]'"
         ) from error
     try:
+        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         client = docker.from_env(timeout=120).api
         client.ping()
     except Exception as error:  # docker-py raises its own, requests' and urllib3's
@@ -75,6 +77,13 @@ def connect() -> Any:
         ) from error
     remove_stale(client)
     return client
+
+
+def _knock(address: str) -> None:
+    """Raises OSError when nothing listens on a local socket. docker-py would leave one open that it can't use."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address.removeprefix("unix://"))
 
 
 def remove_stale(client: Any) -> list[str]:

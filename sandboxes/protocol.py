@@ -59,7 +59,8 @@ class SandboxSpec:
     """``host``: the programs of this machine (``/usr`` without ``/usr/local``), read-only. Else the path of a root
     file system (bubblewrap) or the name of an image (Docker)."""
     mounts: tuple[tuple[str, str], ...] = ()
-    """Read-only folders or files: pairs of (path on this machine, path inside)."""
+    """Read-only folders or files: pairs of (path on this machine, path inside). Everybody must be allowed to read
+    them; the folders above them may be private."""
     env: tuple[tuple[str, str], ...] = ()
     """Variables of every command, on top of PATH, HOME, LANG, TZ and USER."""
     network: tuple[str, ...] = ()

@@ -152,7 +152,7 @@ os.write(1, json.dumps({"code": code, "lines": lines, "text": text.decode("utf-8
 _GUARDED = (
     "unittest.case", "unittest.suite", "unittest.loader", "unittest.result", "_pytest.runner", "_pytest.reports",
     "_pytest.python", "_pytest.outcomes", "_pytest.skipping", "_pytest.nodes", "_pytest.main", "_pytest.fixtures",
-    "pluggy._manager", "pluggy._hooks", "pluggy._callers", "pluggy._result",
+    "pluggy._manager", "pluggy._hooks", "pluggy._caller", "pluggy._callers", "pluggy._result",
 )  # fmt: skip
 
 

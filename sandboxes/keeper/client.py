@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import fcntl
 import json
@@ -19,7 +20,7 @@ from typing import Any
 
 from agentgym.core.errors import Boundary, Fault, UnsupportedError
 from agentgym.sandboxes.keeper.processes import Job
-from agentgym.sandboxes.keeper.server import MESSAGE_BYTES
+from agentgym.sandboxes.keeper.server import MAX_SOCKETS, MESSAGE_BYTES
 from agentgym.sandboxes.protocol import ExecResult, Limits
 from agentgym.sandboxes.streams import Clip
 
@@ -100,16 +101,20 @@ class Client:
         Raises:
             Fault: At the boundary ``sandbox``: the keeper could not do it, or is gone.
         """
+        return self.call_for_sockets(what, **arguments)[0]
+
+    def call_for_sockets(self, what: str, **arguments: Any) -> tuple[dict[str, Any], list[socket.socket]]:
+        """As ``call``, for answers that come with open sockets."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             self._send({"do": what, "with": arguments}, [theirs])
-            answer = ours.recv(MESSAGE_BYTES)
+            answer, fds, _, _ = socket.recv_fds(ours, MESSAGE_BYTES, MAX_SOCKETS)
         if not answer:
             raise Fault(Boundary.SANDBOX, f"the sandbox keeper ended during {what!r}")
         result: dict[str, Any] = json.loads(answer)
         if "error" in result:
             raise Fault(Boundary.SANDBOX, f"{what} failed: {result['error']}")
-        return result
+        return result, [socket.socket(fileno=fd) for fd in fds]
 
     def _send(self, message: dict[str, Any], sockets: list[socket.socket], fds: tuple[int, ...] = ()) -> None:
         data = json.dumps(message).encode()
@@ -276,3 +281,4 @@ def _forget_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)
+atexit.register(shut_down)

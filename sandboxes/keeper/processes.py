@@ -98,7 +98,14 @@ class Running:
         return {"exit": 128 - code if code < 0 else code, "started": started, "oom": oom > 0, "cpu": self.cpu_exceeded}
 
 
-def start(job: Job, stdio: tuple[int, int, int], seccomp: bytes, group: Group | None, user: int | None) -> Running:
+def start(
+    job: Job,
+    stdio: tuple[int, int, int],
+    seccomp: bytes,
+    group: Group | None,
+    user: int | None,
+    network: int | None,
+) -> Running:
     """Starts a command.
 
     Args:
@@ -107,6 +114,7 @@ def start(job: Job, stdio: tuple[int, int, int], seccomp: bytes, group: Group | 
         seccomp: The filter, as the kernel reads it.
         group: Its control group, if there are any.
         user: Who to become first. None: stay who we are.
+        network: Network namespace to enter. None: bubblewrap makes an empty one.
     """
     if group is not None:
         group.limit(job["memory"], job["processes"])
@@ -117,19 +125,27 @@ def start(job: Job, stdio: tuple[int, int, int], seccomp: bytes, group: Group | 
     os.lseek(filter_fd, 0, os.SEEK_SET)
     pid = os.fork()
     if pid == 0:
-        _become(job, stdio, filter_fd, status_write, group, user)
+        _become(job, stdio, filter_fd, status_write, group, user, network)
     os.close(filter_fd)
     os.close(status_write)
     return Running(os.pidfd_open(pid), pid, status_read, group, *before, job["cpu"])
 
 
 def _become(
-    job: Job, stdio: tuple[int, int, int], seccomp: int, status: int, group: Group | None, user: int | None
+    job: Job,
+    stdio: tuple[int, int, int],
+    seccomp: int,
+    status: int,
+    group: Group | None,
+    user: int | None,
+    network: int | None,
 ) -> NoReturn:
     try:
         kernel.die_with_parent()
         if group is not None:
             group.enter()
+        if network is not None:
+            kernel.enter(network, kernel.CLONE_NEWNET)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
             file.write("1000")
         controllers = group.controllers if group else frozenset()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentgym.sandboxes.keeper import kernel
+from agentgym.sandboxes.keeper import kernel, networks
 from agentgym.sandboxes.keeper.cgroups import Group, find, owner_name, remove
 from agentgym.sandboxes.keeper.layers import TREES, Layers
 from agentgym.sandboxes.keeper.processes import Running, start
@@ -23,6 +23,8 @@ USER = 0x7000_0000
 """Whom commands run as on the host when the keeper is root: above every range that systems hand out, and not root,
 since the kernel lets root start any number of processes."""
 MESSAGE_BYTES = 1 << 18
+MAX_SOCKETS = 64
+"""Endpoints that a sandbox may reach."""
 _CPU_CHECK_SECONDS = 0.25
 _ETC_COPIED = ("ld.so.cache", "ld.so.conf", "localtime", "mime.types", "protocols", "services")
 _FOLDERS = ("workspace", "tmp", "home")
@@ -96,6 +98,7 @@ class Keeper:
         self._groups: dict[int, Group] = {}
         self._sources: dict[str, str] = {}
         self._running: dict[int, Running] = {}
+        self._networks: dict[int, int] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ, self._receive)
         self._open = True
@@ -135,9 +138,11 @@ class Keeper:
             answer = getattr(self, "do_" + request["do"])(**request["with"])
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
+        sockets: list[socket.socket] = answer.pop("sockets", [])
         with contextlib.suppress(OSError):
-            reply.send(json.dumps(answer).encode())
-        reply.close()
+            socket.send_fds(reply, [json.dumps(answer).encode()], [one.fileno() for one in sockets])
+        for one in (reply, *sockets):
+            one.close()
 
     def do_hello(self) -> dict[str, Any]:
         """What this keeper can do."""
@@ -170,8 +175,22 @@ class Keeper:
         group = self._groups.pop(tree, None)
         if group is not None:
             group.close()
+        network = self._networks.pop(tree, None)
+        if network is not None:
+            os.close(network)
         self._layers.close(tree)
         return {}
+
+    def do_network(self, tree: int, endpoints: list[tuple[str, int]], hosts: str) -> dict[str, Any]:
+        """A network of one tree's own in which those addresses, and nothing else, accept connections.
+
+        Comes with one listening socket an endpoint. They belong to that network, whoever holds them.
+        """
+        self._networks[tree], sockets = networks.create(endpoints)
+        Path("/hosts").mkdir(exist_ok=True)
+        place = Path("/hosts", str(tree))
+        place.write_text((Path("/etc-sandbox/hosts")).read_text() + hosts)
+        return {"hosts": str(place), "sockets": sockets}
 
     def do_source(self, path: str) -> dict[str, Any]:
         """Makes a path of the host reachable for unprivileged users of this namespace alone."""
@@ -190,7 +209,10 @@ class Keeper:
     def _run(self, request: dict[str, Any], reply: socket.socket, stdio: tuple[int, int, int]) -> None:
         try:
             seccomp = bytes.fromhex(request["seccomp"])
-            running = start(request["job"], stdio, seccomp, self._groups.get(request["tree"]), self._user)
+            tree = request["tree"]
+            running = start(
+                request["job"], stdio, seccomp, self._groups.get(tree), self._user, self._networks.get(tree)
+            )
         finally:
             for fd in stdio:
                 os.close(fd)
