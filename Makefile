@@ -1,11 +1,12 @@
 # make test   everything that must hold, in under ten minutes on two cores
 # make demo   trains a tiny model on ShoppingTiny, in under ten minutes on two cores; FULL=1 compares five methods
+# make test-sandboxes   the sandboxes and the SWE environment, both unfinished; needs bubblewrap, Docker for its part
 # Each does its own set-up: all it needs is Python 3.11+, make and a package index.
 VENV ?= .venv
 PY = $(VENV)/bin/python
 OUT ?= demo-out
 
-.PHONY: help setup test lint demo clean
+.PHONY: help setup test test-sandboxes lint demo clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -23,6 +24,9 @@ lint: setup
 test: lint
 	@echo "[test] tests (pytest)"
 	@$(PY) -m pytest $(ARGS)
+
+test-sandboxes: setup
+	@AGENTGYM_TEST_SANDBOXES=1 $(PY) -m pytest tests/sandboxes tests/swe $(ARGS)
 
 demo: setup
 	@$(PY) examples/demo.py --out $(OUT) $(if $(FULL),--full)

@@ -1,0 +1,1 @@
+"""Makes tasks out of packages: plants bugs, keeps those that tests notice, writes issues. Needs the extra ``swe``."""

@@ -1,0 +1,195 @@
+"""Sandboxes with a repository in them: one prepared sandbox a package and process, forked for every episode."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import tarfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agentgym.environments.swe.package import Files, Package
+from agentgym.sandboxes import HOME, WORKSPACE, Limits, Sandbox, SandboxSpec, open_sandbox
+
+_MIB = 1 << 20
+LIMITS = Limits(wall=30.0, cpu=60.0, memory=1024 * _MIB, processes=128, disk=256 * _MIB, output=256 * 1024)
+_ENV = f"{HOME}/.env"
+_SKIPPED = r"\( -name __pycache__ -o -name .pytest_cache -o -path home/agent/.env \) -prune -o"
+_LISTING = (
+    f"cd / && find workspace tmp home/agent {_SKIPPED} ! -type d ! -name '*.pyc' -printf '%y%m\\0%l\\0%p\\0' && "
+    f"printf 'end\\0\\0\\0' && find workspace tmp home/agent {_SKIPPED} -type f ! -name '*.pyc' -print0 | "
+    "xargs -0 -r sha256sum -z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where the packages that a test suite needs are installed."""
+
+    site_packages: str = ""
+    """Folder on this machine; empty: the standard library alone."""
+
+
+class Checkouts:
+    """Makes sandboxes of one backend that hold a package's files.
+
+    Args:
+        backend: Name of a sandbox backend, or ``auto``.
+    """
+
+    def __init__(self, backend: str = "auto") -> None:
+        self.backend = backend
+        self._prepared: dict[str, Sandbox] = {}
+        self._lock = threading.Lock()
+
+    def open(self, package: Package, files: Files, environment: Environment) -> Sandbox:
+        """A sandbox with the pristine package in its workspace."""
+        with self._lock:
+            prepared = self._prepared.get(package.key)
+            if prepared is None or not _usable(prepared):
+                prepared = self._prepare(files, environment)
+                self._prepared[package.key] = prepared
+            return prepared.fork()
+
+    def _prepare(self, files: Files, environment: Environment) -> Sandbox:
+        mounts, python = interpreter(self.backend)
+        if environment.site_packages:
+            mounts = (*mounts, (environment.site_packages, "/opt/packages"))
+        spec = SandboxSpec(
+            mounts=mounts,
+            env=(
+                ("PATH", f"{_ENV}/bin:/usr/local/bin:/usr/bin:/bin"),
+                ("PYTHONDONTWRITEBYTECODE", "1"),
+                ("PYTHONHASHSEED", "0"),
+            ),
+            limits=LIMITS,
+        )
+        sandbox = open_sandbox(spec, self.backend)
+        try:
+            put(sandbox, files)
+            _make_venv(sandbox, python, bool(environment.site_packages))
+        except BaseException:
+            sandbox.close()
+            raise
+        return sandbox
+
+    def close(self) -> None:
+        """Closes the prepared sandboxes."""
+        with self._lock:
+            for sandbox in self._prepared.values():
+                sandbox.close()
+            self._prepared.clear()
+
+
+PYTHON = (f"{_ENV}/bin/python",)
+"""The interpreter in a checkout, with the packages that tests need."""
+
+_shared: dict[tuple[int, str], Checkouts] = {}
+
+
+def shared(backend: str) -> Checkouts:
+    """The checkouts of this process: prepared sandboxes are shared by all environments in it."""
+    key = (os.getpid(), backend)
+    if key not in _shared:
+        _shared.clear()  # those of a parent process can't be used after a fork
+        _shared[key] = Checkouts(backend)
+    return _shared[key]
+
+
+def close_shared() -> None:
+    """Closes the prepared sandboxes of this process."""
+    for checkouts in _shared.values():
+        checkouts.close()
+    _shared.clear()
+
+
+def interpreter(backend: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Mounts and path of the Python that runs inside: the image's where it is Docker's, else this process's own."""
+    if backend == "docker":
+        return (), "/usr/bin/python3"
+    prefix = Path(sys.base_prefix)
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if backend == "subprocess" or prefix == Path("/usr"):
+        return (), str(prefix / "bin" / name)
+    parts = [prefix / "bin" / name, prefix / "lib" / name, *sorted((prefix / "lib").glob("libpython3*.so*"))]
+    # Other things lie beside it: site-packages of the host stay out.
+    return tuple((str(part), str(part)) for part in parts if part.exists()), str(prefix / "bin" / name)
+
+
+def put(sandbox: Sandbox, files: Mapping[str, bytes | None], folder: str = WORKSPACE) -> None:
+    """Writes files, and deletes those whose content is None, in at most two commands."""
+    gone = [sandbox.absolute(f"{folder}/{path}") for path, data in files.items() if data is None]
+    if gone:
+        sandbox.exec(["rm", "-f", "--", *gone])
+    written = {path: data for path, data in files.items() if data is not None}
+    if written:
+        sandbox.unpack(archive(written), folder)
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """An uncompressed tar of files, the same bytes every time."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in sorted(files):
+            member = tarfile.TarInfo(path)
+            member.size, member.mode = len(files[path]), 0o644
+            tar.addfile(member, io.BytesIO(files[path]))
+    return buffer.getvalue()
+
+
+def read_tree(sandbox: Sandbox, limit: int = 1 << 20) -> dict[str, bytes]:
+    """Regular files of the workspace up to ``limit`` bytes each; links and caches are left out."""
+    found: dict[str, bytes] = {}
+    data = sandbox.pack(WORKSPACE, exclude=["__pycache__", ".pytest_cache", "*.pyc"])
+    with tarfile.open(fileobj=io.BytesIO(data), errors="surrogateescape") as tar:
+        for member in tar:
+            source = tar.extractfile(member) if member.isreg() and member.size <= limit else None
+            if source is not None:
+                found[member.name.removeprefix("./")] = source.read()
+    return found
+
+
+def listing(sandbox: Sandbox) -> dict[str, str]:
+    """Every file in the writable folders, without times: path -> kind, permissions, and digest or target of a link."""
+    result = sandbox.exec(["/bin/sh", "-c", _LISTING], limits=replace(sandbox.spec.limits, output=64 * _MIB))
+    parts = iter(result.stdout.split(b"\0"))
+    found: dict[str, str] = {}
+    for kind, target, path in zip(parts, parts, parts, strict=False):
+        if not path:
+            break
+        found[os.fsdecode(path)] = f"{os.fsdecode(kind)} {os.fsdecode(target)}"
+    for item in parts:
+        if item:
+            content, path = item.split(b"  ", 1)
+            name = os.fsdecode(path)
+            found[name] = f"{found.get(name, '')}{content.decode()}"
+    return found
+
+
+def noted(content: bytes, before: str | None) -> str:
+    """The entry of ``listing`` for a file that was just written."""
+    kind = before.partition(" ")[0] if before else "f644"
+    return f"{kind} {hashlib.sha256(content).hexdigest()}"
+
+
+def _make_venv(sandbox: Sandbox, python: str, packages: bool) -> None:
+    """A virtual environment by hand: the interpreter without the host's packages, plus the mounted ones."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    script = (
+        'mkdir -p "$1/bin" && printf "home = %s\\ninclude-system-site-packages = false\\n" "${2%/*}" > "$1/pyvenv.cfg" '
+        '&& ln -s "$2" "$1/bin/python" && ln -s python "$1/bin/python3" && mkdir -p "$1/lib/$3/site-packages"'
+    )
+    if packages:
+        script += ' && echo /opt/packages > "$1/lib/$3/site-packages/packages.pth"'
+    result = sandbox.exec(["/bin/sh", "-c", script, "sh", sandbox.absolute(_ENV), python, name])
+    if not result.ok:
+        raise OSError(f"The environment could not be made in the sandbox: {result.error_text}")
+
+
+def _usable(sandbox: Sandbox) -> bool:
+    keeper = getattr(sandbox, "_keeper", None)
+    return not sandbox.closed and (keeper is None or bool(keeper.alive))

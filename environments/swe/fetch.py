@@ -1,0 +1,135 @@
+"""Fetches packages with the user's own pip, once, into the cache folder. Hashes are pinned."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from agentgym.core.errors import ConfigError, DataError
+from agentgym.environments.swe.checkout import Environment
+from agentgym.environments.swe.package import BUNDLED, Files, Package, bundled_files
+
+_MAX_FILE = 1 << 20
+
+
+def cache_root() -> Path:
+    """``$AGENTGYM_CACHE``, else ``agentgym`` in the user's cache folder."""
+    chosen = os.environ.get("AGENTGYM_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return (Path(chosen) if chosen else Path(base) / "agentgym") / "swe"
+
+
+def files_of(package: Package) -> Files:
+    """The package's files as they were published.
+
+    Raises:
+        DataError: What pip fetched has another hash.
+        ConfigError: pip could not fetch it.
+    """
+    if package.key == BUNDLED.key:
+        return bundled_files()
+    return _unpack(str(_archive_path(package)), package.sha256)
+
+
+def environment_of(package: Package) -> Environment:
+    """Where the requirements of its test suite are installed; fetched when they are not there.
+
+    Raises:
+        ConfigError: pip could not install them.
+    """
+    if not package.requires and package.key == BUNDLED.key:
+        return Environment()
+    name = hashlib.sha256("\n".join((package.key, sys.version, *package.requires)).encode()).hexdigest()[:12]
+    target = cache_root() / "packages" / f"{package.key}-{name}"
+    if not target.is_dir():
+        _install(package, target)
+    return Environment(str(target))
+
+
+def is_fetched(package: Package) -> bool:
+    """Whether it can be used without a network."""
+    return package.key == BUNDLED.key or _archive_path(package, fetch=False).is_file()
+
+
+def _archive_path(package: Package, *, fetch: bool = True) -> Path:
+    path = cache_root() / "sources" / f"{package.key}.tar.gz"
+    if fetch and not path.is_file():
+        _download(package, path)
+    return path
+
+
+def _download(package: Package, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        # --no-build-isolation and --no-deps: nothing but the archive is wanted, its metadata is not.
+        requirement = f"{package.name}=={package.version}"
+        _pip("download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder, requirement)
+        found = sorted(Path(folder).glob("*.tar.gz"))
+        if len(found) != 1:
+            raise ConfigError(f"pip fetched no source archive of {requirement}: {[item.name for item in found]}.")
+        _verify(found[0].read_bytes(), package)
+        found[0].replace(path)
+
+
+def _verify(data: bytes, package: Package) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if package.sha256 and digest != package.sha256:
+        raise DataError(f"{package.key}: the source archive's hash is {digest}, expected {package.sha256}.")
+
+
+def _install(package: Package, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=target.parent))
+    try:
+        if package.requires:
+            _pip("install", "--quiet", "--target", str(folder), *package.requires)
+        _write_metadata(package, folder)
+        folder.chmod(0o755)
+        try:
+            folder.replace(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_metadata(package: Package, folder: Path) -> None:
+    """Packages ask for their own version; they are run from source, so their metadata is put beside the rest."""
+    metadata = files_of(package).get("PKG-INFO", f"Metadata-Version: 2.1\nName: {package.name}\n".encode())
+    place = folder / f"{package.name.replace('-', '_')}-{package.version}.dist-info"
+    place.mkdir(exist_ok=True)
+    (place / "METADATA").write_bytes(metadata)
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-4:])
+        raise ConfigError(f"pip could not do this: {' '.join(arguments)}\n{last}")
+
+
+@cache
+def _unpack(path: str, digest: str) -> Files:
+    data = Path(path).read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if digest and found != digest:
+        raise DataError(f"{path} has the hash {found}, expected {digest}. Delete it; it is fetched again.")
+    files: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            name = member.name.partition("/")[2]
+            source = tar.extractfile(member) if member.isreg() and member.size <= _MAX_FILE else None
+            hidden = any(part.startswith(".") for part in name.split("/"))
+            if source is not None and name and not hidden and ".." not in name.split("/"):
+                files[name] = source.read()
+    return dict(sorted(files.items()))

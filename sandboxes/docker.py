@@ -1,0 +1,325 @@
+"""The Docker backend, through docker-py against a real daemon, local or not.
+
+The image is read-only. The writable folders are in-memory file systems with a size, so that the disk limit binds on
+every storage driver; a snapshot is their archive, so that it works with any daemon. Published images that keep their
+repository in the image itself (``writable_image``) are snapshotted by committing the container instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+import json
+import os
+import shlex
+import socket
+import threading
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from agentgym.core.errors import Boundary, ConfigError, Fault, MissingExtraError, UnsupportedError
+from agentgym.sandboxes import seccomp
+from agentgym.sandboxes.base import Sandbox
+from agentgym.sandboxes.docker_stream import Exchange
+from agentgym.sandboxes.keeper.cgroups import owner_alive, owner_name
+from agentgym.sandboxes.protocol import HOME, WORKSPACE, WRITABLE, ExecResult, LimitName, Limits, MiB, SandboxSpec
+
+IMAGE = "agentgym/sandbox:bookworm"
+"""What ``image="host"`` means here. ``python -m agentgym.sandboxes.images`` builds it from Debian packages."""
+_LABEL = "agentgym.owner"
+_IDS = itertools.count(1)
+_SHARES = {WORKSPACE: 0.5, "/tmp": 0.375, HOME: 0.125}
+"""How the disk limit is split: in-memory file systems can't share one."""
+_HELPER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
+"""For the backend's own commands, which run as root in the container. An agent's commands run as another user and
+can't gain any."""
+# Process 1 reaps orphans. ``wait`` takes in every child, adopted ones too.
+_INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done"]
+# The inner shell's own messages ("Killed") must not mix with the command's. ``kill -9 -1`` reaches every process of
+# this user but the shell itself.
+_WRAPPER = (
+    'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
+    'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; kill -9 -1; exit $code'
+)
+_OWN_PROCESSES = 4
+"""Process 1, its sleep, the wrapper and the loader of a command."""
+_KILL_SECONDS = 10.0
+_OOM_COUNT = (
+    "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | sed -n 's/^oom_kill //p'"
+)
+
+
+@cache
+def connect() -> Any:
+    """A client of the daemon that ``DOCKER_HOST`` names, or of the local one.
+
+    Raises:
+        MissingExtraError: docker-py is not installed.
+        UnsupportedError: No daemon answers.
+    """
+    try:
+        docker = importlib.import_module("docker")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "The Docker sandbox needs docker-py. Install it with: pip install 'agentgym-kit[docker]'"
+        ) from error
+    try:
+        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+        client = docker.from_env(timeout=120).api
+        client.ping()
+    except Exception as error:  # docker-py raises its own, requests' and urllib3's
+        raise UnsupportedError(
+            f"No Docker daemon answers ({type(error).__name__}: {error}). Start it (systemctl start docker), or set "
+            "DOCKER_HOST to where it listens."
+        ) from error
+    remove_stale(client)
+    return client
+
+
+def _knock(address: str) -> None:
+    """Raises OSError when nothing listens on a local socket. docker-py would leave one open that it can't use."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address.removeprefix("unix://"))
+
+
+def remove_stale(client: Any) -> list[str]:
+    """Removes containers and images of processes of this machine that are gone. Returns their ids."""
+    removed = []
+    for container in client.containers(all=True, filters={"label": _LABEL}):
+        if not _alive(container["Labels"][_LABEL]):
+            with contextlib.suppress(Exception):
+                client.remove_container(container["Id"], force=True, v=True)
+                removed.append(container["Id"])
+    for image in client.images(filters={"label": _LABEL}):
+        if not _alive(image["Labels"][_LABEL]):
+            with contextlib.suppress(Exception):
+                client.remove_image(image["Id"], force=True)
+                removed.append(image["Id"])
+    return removed
+
+
+def _machine() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return os.uname().nodename
+
+
+def _owner() -> str:
+    return f"{_machine()}:{owner_name(os.getpid())}"
+
+
+def _alive(owner: str) -> bool:
+    machine, _, process = owner.rpartition(":")
+    return machine != _machine() or owner_alive(process)
+
+
+class DockerSandbox(Sandbox):
+    """One container. About 0.7 s to start and 60 ms a command.
+
+    Raises:
+        MissingExtraError, UnsupportedError: Docker can't be used here. Says how to fix that.
+    """
+
+    backend = "docker"
+
+    def __init__(self, spec: SandboxSpec | None = None, *, _archive: bytes = b"", _image: str | None = None) -> None:
+        super().__init__(spec or SandboxSpec())
+        if self.spec.network:
+            raise UnsupportedError("The Docker sandbox has no network rules: it is cut off. Use bubblewrap for those.")
+        self._api = connect()
+        self._snapshots: dict[str, bytes | str] = {}
+        self._oom_seen = 0
+        self._id = self._start(_image or (IMAGE if self.spec.image == "host" else self.spec.image))
+        if _archive:
+            self._unpack_all(_archive)
+
+    @property
+    def enforces(self) -> frozenset[LimitName]:
+        """Everything; with a writable image, disk only for single files."""
+        names: list[LimitName] = ["wall", "cpu", "memory", "processes", "open_files", "output"]
+        return frozenset(names if self.spec.writable_image else [*names, "disk"])
+
+    def _start(self, image: str) -> str:
+        limits = self.spec.limits
+        tmpfs = {
+            path: f"rw,exec,nosuid,nodev,size={int(limits.disk * share)},mode=0755,uid=1000,gid=1000,"
+            f"nr_inodes={max(int(limits.disk * share) >> 10, 1024)}"
+            for path, share in _SHARES.items()
+        }
+        host = self._api.create_host_config(
+            network_mode="none",
+            read_only=not self.spec.writable_image,
+            tmpfs={} if self.spec.writable_image else tmpfs,
+            binds={outside: {"bind": inside, "mode": "ro"} for outside, inside in self.spec.mounts},
+            mem_limit=limits.memory,
+            memswap_limit=limits.memory,
+            pids_limit=limits.processes + _OWN_PROCESSES,
+            cap_drop=["ALL"],
+            cap_add=_HELPER_CAPABILITIES,
+            security_opt=["no-new-privileges", f"seccomp={json.dumps(seccomp.profile())}"],
+            shm_size=64 * MiB,
+            ipc_mode="private",
+        )
+        try:
+            made = self._api.create_container(
+                image, _INIT, host_config=host, user="0:0", labels={_LABEL: _owner()}, hostname="sandbox",
+                network_disabled=True, entrypoint=[], stop_signal="SIGKILL",
+            )  # fmt: skip
+        except Exception as error:
+            if "No such image" in str(error):
+                hint = "python -m agentgym.sandboxes.images" if image == IMAGE else f"docker pull {image}"
+                raise UnsupportedError(f"The image {image!r} is not there. Get it with: {hint}") from error
+            raise Fault(Boundary.SANDBOX, f"Docker could not make a container: {error}") from error
+        self._api.start(made["Id"])
+        return str(made["Id"])
+
+    @property
+    def _user(self) -> str:
+        return "0:0" if self.spec.writable_image else "1000:1000"
+
+    def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
+        blocks = max(limits.disk >> 9, 1)
+        line = ["/bin/sh", "-c", _WRAPPER, "sh", *map(str, (max(int(limits.cpu), 1), limits.open_files, blocks)), *argv]
+        result = self._exchange(line, stdin, env, cwd, limits, self._user)
+        if result.exit_code != 137:
+            return result
+        if not result.timed_out:
+            self._kill()  # the wrapper itself may have been killed, with the rest left running
+        before, self._oom_seen = self._oom_seen, self._oom_kills()
+        return replace(result, oom=self._oom_seen > before)
+
+    def _exchange(
+        self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits, user: str
+    ) -> ExecResult:
+        began = time.monotonic()
+        variables = [f"{name}={value}" for name, value in env.items()]
+        try:
+            made = self._api.exec_create(
+                self._id, argv, stdin=bool(stdin), environment=variables, workdir=cwd, user=user
+            )
+            exchange = Exchange(self._api.exec_start(made["Id"], socket=True), limits.output)
+        except Exception as error:
+            raise Fault(Boundary.SANDBOX, f"the command could not be started: {error}") from error
+        with exchange:
+            ended = exchange.run(stdin, began + limits.wall)
+            if not ended:
+                # The daemon reports no end in this container until the output that is under way has been read.
+                killer = threading.Thread(target=self._kill)
+                killer.start()
+                emptied = exchange.run(b"", time.monotonic() + _KILL_SECONDS)
+                killer.join()
+                if not emptied:
+                    self.close()
+                    raise Fault(Boundary.SANDBOX, f"a killed command did not end within {_KILL_SECONDS:.0f} s")
+        code, message = self._exit_code(made["Id"]), exchange.err.value()
+        if code in (126, 127) and b"OCI runtime exec failed" in (exchange.out.value() + message):
+            raise Fault(Boundary.SANDBOX, f"the command could not be started: {exchange.out.value()!r}")
+        timed_out = (not ended and not exchange.flooded) or code == 152
+        return ExecResult(
+            exit_code=137 if not ended else code, stdout=exchange.out.value(), stderr=message,
+            truncated=exchange.out.truncated or exchange.err.truncated, timed_out=timed_out,
+            duration=time.monotonic() - began,
+        )  # fmt: skip
+
+    def _exit_code(self, command: str) -> int:
+        for attempt in range(100):
+            code = self._api.exec_inspect(command)["ExitCode"]
+            if code is not None:
+                return int(code)
+            time.sleep(0.002 * (attempt + 1))
+        raise Fault(Boundary.SANDBOX, "Docker does not say how the command ended")
+
+    def _kill(self) -> None:
+        """Kills every process but process 1."""
+        # A fork bomb fills the container's process limit, and the command that kills needs to be one more.
+        url = self._api._url("/containers/{0}/update", self._id)
+        self._api._raise_for_status(self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + 4096}))
+        try:
+            for user in dict.fromkeys((self._user, "0:0")):
+                self._helper("kill -9 -1; true", user=user)
+        finally:
+            self._api._raise_for_status(
+                self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES})
+            )
+
+    def _helper(self, script: str, stdin: bytes = b"", *, user: str = "0:0", output: int = MiB) -> ExecResult:
+        limits = Limits(wall=120.0, output=output)
+        argv = ["/bin/sh", "-c", script]
+        return self._exchange(argv, stdin, {"PATH": "/usr/bin:/bin"}, "/", limits, user)
+
+    def _oom_kills(self) -> int:
+        text = self._helper(_OOM_COUNT).text.split()
+        return int(text[0]) if text else 0
+
+    def snapshot(self) -> str:
+        """See ``Sandbox.snapshot``. Costs as much as there is in the writable folders."""
+        with self._lock:
+            name = f"snapshot-{next(_IDS)}"
+            self._snapshots[name] = self._commit() if self.spec.writable_image else self._pack_all()
+            return name
+
+    def restore(self, snapshot: str) -> None:
+        """See ``Sandbox.restore``."""
+        with self._lock:
+            content = self._content(snapshot)
+            if isinstance(content, bytes):
+                folders = " ".join(map(shlex.quote, WRITABLE))
+                self._helper(f"find {folders} -mindepth 1 -delete")
+                self._unpack_all(content)
+                return
+            old, self._id = self._id, self._start(content)
+            self._api.remove_container(old, force=True, v=True)
+
+    def drop(self, snapshot: str) -> None:
+        """See ``Sandbox.drop``."""
+        with self._lock:
+            content = self._snapshots.pop(snapshot, None)
+            if isinstance(content, str):
+                with contextlib.suppress(Exception):  # a fork may still use it; the reaper takes it then
+                    self._api.remove_image(content)
+
+    def fork(self, snapshot: str | None = None) -> DockerSandbox:
+        """See ``Sandbox.fork``. Starts a container."""
+        with self._lock:
+            name = self.snapshot() if snapshot is None else snapshot
+            content = self._content(name)
+            try:
+                if isinstance(content, bytes):
+                    return DockerSandbox(self.spec, _archive=content)
+                return DockerSandbox(self.spec, _image=content)
+            finally:
+                if snapshot is None:
+                    self.drop(name)
+
+    def _content(self, snapshot: str) -> bytes | str:
+        if snapshot not in self._snapshots:
+            known = ", ".join(self._snapshots) or "none"
+            raise ConfigError(f"This sandbox has no snapshot {snapshot!r}; it has: {known}.")
+        return self._snapshots[snapshot]
+
+    def _commit(self) -> str:
+        return str(self._api.commit(self._id, conf={"Labels": {_LABEL: _owner()}})["Id"])
+
+    def _pack_all(self) -> bytes:
+        names = " ".join(shlex.quote(path.lstrip("/")) for path in WRITABLE)
+        result = self._helper(f"tar -c -C / -f - {names}", output=2 * self.spec.limits.disk)
+        if not result.ok or result.truncated:
+            raise Fault(Boundary.SANDBOX, f"the snapshot failed: {result.error_text[:300]}")
+        return result.stdout
+
+    def _unpack_all(self, archive: bytes) -> None:
+        result = self._helper("tar -x -p --same-owner -C / -f -", archive)
+        if not result.ok:
+            raise Fault(Boundary.SANDBOX, f"the files could not be put back: {result.error_text[:300]}")
+
+    def _close(self) -> None:
+        for snapshot in list(self._snapshots):
+            self.drop(snapshot)
+        with contextlib.suppress(Exception):
+            self._api.remove_container(self._id, force=True, v=True)

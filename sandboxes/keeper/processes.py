@@ -1,0 +1,189 @@
+"""Starts commands for the keeper: enters the control group, drops privileges, then becomes bubblewrap."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypedDict
+
+from agentgym.sandboxes.keeper import kernel
+from agentgym.sandboxes.keeper.cgroups import Group
+
+OUTER_PROCESSES = 16384
+"""``RLIMIT_NPROC`` outside the user namespace: all sandboxes of this user together."""
+
+
+class Job(TypedDict):
+    """A command to start, as it travels from the parent process."""
+
+    argv: list[str]
+    """bubblewrap and all its arguments; ``{seccomp}`` and ``{status}`` stand for descriptors."""
+    cpu: float
+    memory: int
+    processes: int
+    open_files: int
+    disk: int
+
+
+@dataclass
+class Running:
+    """A command that runs."""
+
+    outer: int
+    """pidfd of bubblewrap."""
+    pid: int
+    """Process id of bubblewrap: a child of the keeper."""
+    status: int
+    """Read end of the pipe on which bubblewrap says what it started."""
+    group: Group | None
+    oom_before: int
+    cpu_before: float
+    cpu_limit: float
+    inner: int | None = None
+    """pidfd of process 1 of the sandbox, once known. It ends after every other process in there has."""
+    inner_pid: int = 0
+    cpu_exceeded: bool = False
+    said: bytes = b""
+
+    def read_status(self) -> None:
+        """Takes in what bubblewrap wrote so far."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self.status, 4096):
+                self.said += chunk
+        if self.inner is None and (pid := self._said("child-pid")) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.inner, self.inner_pid = os.pidfd_open(pid), pid
+
+    def _said(self, key: str) -> int | None:
+        for line in self.said.splitlines():
+            with contextlib.suppress(ValueError):
+                value = json.loads(line).get(key)
+                if value is not None:
+                    return int(value)
+        return None
+
+    def kill(self) -> None:
+        """Kills the sandbox's process 1, and with it everything in there."""
+        if self.inner is None:  # it may be just about to say so; a process 1 that we don't know outlives bubblewrap
+            select.select([self.status], [], [], 0.5)
+        self.read_status()
+        for fd in (self.inner, self.outer):
+            if fd is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+
+    def over_cpu(self) -> bool:
+        """Whether it used up its processor time."""
+        return self.group is not None and self.group.cpu_seconds() - self.cpu_before > self.cpu_limit
+
+    def finish(self) -> dict[str, Any]:
+        """Reaps a command whose processes have all ended, and says how it went."""
+        self.read_status()
+        _, status = os.waitpid(self.pid, 0)
+        if self.inner is not None:  # ours to reap when bubblewrap ended first
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.inner_pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        oom = self.group.oom_kills() - self.oom_before if self.group else 0
+        started = self._said("child-pid") is not None and (self._said("exit-code") is not None or code < 0)
+        for fd in (self.outer, self.inner, self.status):
+            if fd is not None:
+                os.close(fd)
+        return {"exit": 128 - code if code < 0 else code, "started": started, "oom": oom > 0, "cpu": self.cpu_exceeded}
+
+
+def start(
+    job: Job,
+    stdio: tuple[int, int, int],
+    seccomp: bytes,
+    group: Group | None,
+    user: int | None,
+    network: int | None,
+) -> Running:
+    """Starts a command.
+
+    Args:
+        job: What to run.
+        stdio: Its standard streams.
+        seccomp: The filter, as the kernel reads it.
+        group: Its control group, if there are any.
+        user: Who to become first. None: stay who we are.
+        network: Network namespace to enter. None: bubblewrap makes an empty one.
+    """
+    if group is not None:
+        group.limit(job["memory"], job["processes"])
+    before = (group.oom_kills(), group.cpu_seconds()) if group else (0, 0.0)
+    status_read, status_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    filter_fd = os.memfd_create("seccomp")
+    os.write(filter_fd, seccomp)
+    os.lseek(filter_fd, 0, os.SEEK_SET)
+    pid = os.fork()
+    if pid == 0:
+        _become(job, stdio, filter_fd, status_write, group, user, network)
+    os.close(filter_fd)
+    os.close(status_write)
+    return Running(os.pidfd_open(pid), pid, status_read, group, *before, job["cpu"])
+
+
+def _become(
+    job: Job,
+    stdio: tuple[int, int, int],
+    seccomp: int,
+    status: int,
+    group: Group | None,
+    user: int | None,
+    network: int | None,
+) -> NoReturn:
+    try:
+        kernel.die_with_parent()
+        if group is not None:
+            group.enter()
+        if network is not None:
+            kernel.enter(network, kernel.CLONE_NEWNET)
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+            file.write("1000")
+        controllers = group.controllers if group else frozenset()
+        _limit(job, bounded_memory="memory" in controllers)
+        for target, fd in enumerate(stdio):
+            os.dup2(fd, target)
+        os.set_inheritable(seccomp, True)
+        os.set_inheritable(status, True)
+        os.set_blocking(status, True)
+        if user is not None:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            kernel.die_with_parent()  # changing the user clears it
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        argv = [arg.replace("{seccomp}", str(seccomp)).replace("{status}", str(status)) for arg in job["argv"][:8]]
+        os.execve(argv[0], [*argv, *job["argv"][8:]], {})
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.stderr.flush()
+    os._exit(127)
+
+
+def _limit(job: Job, *, bounded_memory: bool) -> None:
+    cpu = max(int(job["cpu"]), 1)
+    wanted = {
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_CPU: (cpu, cpu + 1),
+        resource.RLIMIT_FSIZE: (job["disk"], job["disk"]),
+        resource.RLIMIT_NOFILE: (job["open_files"], job["open_files"]),
+        resource.RLIMIT_NPROC: (OUTER_PROCESSES, OUTER_PROCESSES),
+        resource.RLIMIT_MEMLOCK: (1 << 23, 1 << 23),
+    }
+    if not bounded_memory:
+        wanted[resource.RLIMIT_AS] = (job["memory"], job["memory"])
+    for which, (soft, hard) in wanted.items():
+        _, ceiling = resource.getrlimit(which)
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
+        resource.setrlimit(which, (soft, hard))

@@ -1,0 +1,220 @@
+"""Parts that need no backend, and what only bubblewrap has."""
+
+import os
+import pickle
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentgym.core.errors import AgentGymError, ConfigError, Fault, UnknownNameError, UnsupportedError
+from agentgym.sandboxes import Limits, SandboxSpec, bubblewrap, diagnose, open_sandbox, seccomp
+from agentgym.sandboxes.keeper import cgroups
+from agentgym.sandboxes.plain import PlainSandbox, UnisolatedWarning
+from agentgym.sandboxes.relay import addresses
+from agentgym.sandboxes.streams import FLOOD_FACTOR, Clip
+from agentgym.testing.sandboxes import check_sandbox
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bubblewrap_works():
+    try:
+        open_sandbox(backend="bubblewrap").close()
+    except AgentGymError as error:
+        pytest.skip(str(error))
+
+
+@given(st.lists(st.binary(max_size=40)), st.integers(1, 60))
+def test_clip_keeps_head_and_tail(chunks: list[bytes], limit: int) -> None:
+    clip, whole = Clip(limit), b"".join(chunks)
+    for chunk in chunks:
+        clip.add(chunk)
+    kept = clip.value()
+    assert clip.truncated == (len(whole) > limit) and clip.flooded == (len(whole) > FLOOD_FACTOR * limit)
+    if len(whole) <= limit:
+        assert kept == whole
+    else:
+        half = limit // 2
+        assert kept == whole[: limit - half] + (whole[-half:] if half else b"")
+
+
+def test_specifications_are_plain_data() -> None:
+    spec = SandboxSpec(env=(("A", "1"),), network=("example.org:80",), limits=Limits(wall=3))
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    for wrong in (
+        {"mounts": (("/x", "y"),)},
+        {"mounts": (("/x", "/y/../z"),)},
+        {"network": ("host",)},
+        {"network": ("h:99999",)},
+    ):
+        with pytest.raises(ConfigError):
+            SandboxSpec(**wrong)
+    with pytest.raises(ConfigError, match="memory must be positive"):
+        Limits(memory=0)
+
+
+def test_filters_of_system_calls() -> None:
+    for machine, call in (("x86_64", 101), ("aarch64", 117)):  # ptrace
+        program = seccomp.build(machine)
+        assert len(program) % 8 == 0 and len(program) < 8 * 4096
+        instructions = [struct.unpack_from("=HBBI", program, i) for i in range(0, len(program), 8)]
+        assert instructions[-1] == (0x06, 0, 0, 0x7FFF_0000)
+        place = next(i for i, (code, _, _, value) in enumerate(instructions) if code == 0x15 and value == call)
+        assert instructions[place + 1] == (0x06, 0, 0, 0x0005_0001), "EPERM"
+        for i, (code, yes, no, _) in enumerate(instructions):
+            assert code & 7 != 5 or i + 1 + max(yes, no) < len(instructions), "a jump leads out of the program"
+    with pytest.raises(UnsupportedError, match="riscv64"):
+        seccomp.build("riscv64")
+
+
+def test_owners_are_told_apart_from_later_processes() -> None:
+    name = cgroups.owner_name(os.getpid())
+    assert cgroups.owner_alive(name)
+    pid, _, started = name.partition(".")
+    assert not cgroups.owner_alive(f"{pid}.{int(started) + 1}")
+    assert not cgroups.owner_alive("x") and not cgroups.owner_alive("")
+
+
+def test_unified_control_groups_are_found_and_written(tmp_path: Path) -> None:
+    """Version 2 by its files: this kind of machine may have version 1 only."""
+    group = cgroups.Group(cgroups.Hierarchies(2, dict.fromkeys(("memory", "pids", "cpuacct"), tmp_path)), "1.2-3")
+    folder = tmp_path / "agentgym-1.2-3"
+    assert folder.is_dir() and group.controllers == {"memory", "pids", "cpuacct"}
+    group.limit(1000, 7)
+    assert (folder / "memory.max").read_text() == "1000" and (folder / "pids.max").read_text() == "7"
+    (folder / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    (folder / "cpu.stat").write_text("usage_usec 2500000\n")
+    assert group.oom_kills() == 2 and group.cpu_seconds() == 2.5
+
+
+def test_missing_programs_are_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: None)
+    with pytest.raises(UnsupportedError, match="apt install bubblewrap"):
+        open_sandbox(backend="bubblewrap")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    from agentgym.sandboxes import docker
+
+    docker.connect.cache_clear()
+    with pytest.raises((UnsupportedError, ImportError), match=r"Start it|pip install"):
+        open_sandbox(backend="docker")
+    with pytest.raises(UnsupportedError, match="No sandbox works on this host"):
+        open_sandbox()
+    found = {item.name: item for item in diagnose()}
+    assert not found["bubblewrap"].ok and "apt install bubblewrap" in found["bubblewrap"].fix
+    docker.connect.cache_clear()
+
+
+def test_backends_that_do_not_fit() -> None:
+    with pytest.raises(UnknownNameError, match="bubblewrap"):
+        open_sandbox(backend="bubblewarp")
+    with pytest.raises(UnsupportedError, match="read-only"):
+        open_sandbox(SandboxSpec(writable_image=True), "bubblewrap")
+    with pytest.raises(ConfigError, match="not a folder"):
+        open_sandbox(SandboxSpec(image="/no/such/root"), "bubblewrap")
+    with pytest.raises(ConfigError, match="does not exist"):
+        open_sandbox(SandboxSpec(mounts=(("/no/such/file", "/x"),)), "bubblewrap")
+    with pytest.raises(UnsupportedError, match="no images"):
+        open_sandbox(SandboxSpec(network=("a:1",)), "subprocess")
+    with pytest.warns(UnisolatedWarning, match="isolates nothing"):
+        PlainSandbox().close()
+
+
+def test_mounts_are_read_only(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "f").write_text("given")
+    tmp_path.chmod(0o700)
+    with open_sandbox(SandboxSpec(mounts=((str(tmp_path / "sub"), "/given/here"),)), "bubblewrap") as sandbox:
+        assert sandbox.read_file("/given/here/f") == b"given"
+        assert sandbox.exec("echo x > /given/here/f").exit_code != 0
+        with pytest.raises(PermissionError):
+            sandbox.write_file("/given/here/g", "x")
+    assert (tmp_path / "sub" / "f").read_text() == "given"
+
+
+def test_arguments_that_no_process_can_get() -> None:
+    with open_sandbox(backend="bubblewrap") as sandbox:
+        for wrong in ([], [""], ["a\0b"], ["x" * 200_000]):
+            with pytest.raises(ConfigError):
+                sandbox.exec(wrong)
+        with pytest.raises(ConfigError, match="variable"):
+            sandbox.exec(["true"], env={"A=B": "1"})
+        with pytest.raises(Fault, match="could not be started"):
+            sandbox.exec(["true"], cwd="/no/such/folder")
+        with pytest.raises(FileNotFoundError):
+            sandbox.upload(Path("/no/such/file"))
+
+
+def test_named_endpoints_are_reached_and_nothing_else() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    other = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+
+    def answer() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(b"got " + connection.recv(100))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    probe = (
+        "import socket, sys\ndef ask(host, port):\n    try:\n        s = socket.create_connection((host, port), 2)\n"
+        "        s.sendall(b'hello'); s.shutdown(1); return s.recv(100).decode()\n    except OSError as e: return 'refused'\n"
+        "print(ask('127.0.0.1', int(sys.argv[1])), ask('127.0.0.1', int(sys.argv[2])), ask('10.9.8.7', 80))"
+    )
+    spec = SandboxSpec(network=(f"127.0.0.1:{port}",))
+    argv = ["python3", "-c", probe, str(port), str(other.getsockname()[1])]
+    with open_sandbox(spec, "bubblewrap") as sandbox:
+        assert sandbox.exec(argv).text == "got hello refused refused\n"
+        with sandbox.fork() as child:
+            sandbox.close()
+            assert child.exec(argv).text == "got hello refused refused\n"
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    other.close()
+    thread.join()
+
+
+def test_names_lead_to_addresses_of_their_own() -> None:
+    places, hosts = addresses(("a.example:80", "b.example:80", "a.example:81", "10.0.0.1:5", "localhost:6"))
+    assert places == [("127.0.1.1", 80), ("127.0.1.2", 80), ("127.0.1.1", 81), ("10.0.0.1", 5), ("127.0.0.1", 6)]
+    assert hosts == "127.0.1.1 a.example\n127.0.1.2 b.example\n"
+
+
+def test_a_forked_process_has_sandboxes_of_its_own() -> None:
+    code = (
+        "import os\nfrom agentgym.sandboxes import open_sandbox\nfirst = open_sandbox(backend='bubblewrap')\n"
+        "first.write_file('f', 'parent')\npid = os.fork()\nif pid == 0:\n"
+        "    with open_sandbox(backend='bubblewrap') as own:\n        ok = own.exec(['ls']).text == ''\n    os._exit(0 if ok else 9)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\nassert first.read_file('f') == b'parent'\nprint('fine')"
+    )
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+def test_the_suite_names_what_is_broken() -> None:
+    from agentgym.testing import ConformanceError
+
+    class Leaky(bubblewrap.BubblewrapSandbox):
+        """Passes the host's environment on."""
+
+        def _run(self, argv, stdin, env, cwd, limits):  # type: ignore[no-untyped-def]
+            return super()._run(argv, stdin, {**os.environ, **env}, cwd, limits)
+
+    with pytest.raises(ConformanceError, match="host_environment"):
+        check_sandbox(Leaky, only=("host_environment", "commands"))
+    results = check_sandbox(bubblewrap.BubblewrapSandbox, only=("commands",))
+    assert [result.status for result in results] == ["passed"]

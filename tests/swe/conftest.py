@@ -1,0 +1,37 @@
+"""Every test here that runs code needs a sandbox that isolates."""
+
+import gymnasium
+import pytest
+
+import agentgym
+from agentgym.core.env import AgentEnv
+from agentgym.core.errors import AgentGymError
+from agentgym.environments.swe import checkout
+from agentgym.environments.swe.checkout import Checkouts
+from agentgym.sandboxes import open_sandbox
+
+if "agentgym/SWE-v0" not in gymnasium.registry:  # not among the shipped ids before its manifest is complete
+    agentgym.register("agentgym/SWE-v0", "agentgym.environments.swe.game:SWEGame")
+
+
+@pytest.fixture(scope="session")
+def checkouts():
+    try:
+        open_sandbox().close()
+    except AgentGymError as error:
+        pytest.skip(str(error))
+    yield checkout.shared("auto")
+    checkout.close_shared()
+
+
+@pytest.fixture
+def sandbox(checkouts: Checkouts):
+    with open_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def env(checkouts: Checkouts):
+    env = AgentEnv("agentgym.environments.swe.game:SWEGame")
+    yield env
+    env.close()
