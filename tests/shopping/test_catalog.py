@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import os
 import subprocess
@@ -27,10 +26,6 @@ SPEC = CatalogSpec(size=400, seed=3)
 @pytest.fixture(scope="module")
 def catalogue() -> StoredCatalogue:
     return open_catalogue(SPEC)
-
-
-def everything(catalogue: StoredCatalogue) -> Iterator[object]:
-    return (catalogue.product(position) for position in range(len(catalogue)))
 
 
 def test_products_are_complete(catalogue: StoredCatalogue) -> None:
@@ -202,5 +197,9 @@ def test_searches_rank_equally_in_other_processes(catalogue: StoredCatalogue) ->
         assert pool.apply(search_in_child, (query,)) == list(catalogue.search(query, 50))
 
 
-def test_records_are_plain_json(catalogue: StoredCatalogue) -> None:
-    assert json.loads(catalogue._records[0])[1] == catalogue.product(0).title
+def test_what_is_stored_is_what_was_generated(catalogue: StoredCatalogue) -> None:
+    for position, draft in enumerate(products(SPEC.seed, SPEC.split, SPEC.size)):
+        product = catalogue.product(position)
+        assert (product.title, product.description, product.bullets) == (draft.title, draft.description, draft.bullets)
+        assert (product.attributes, product.options) == (draft.attributes, draft.options)
+        assert round(product.price * 100) == draft.cents
