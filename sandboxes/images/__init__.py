@@ -15,11 +15,14 @@ from agentgym.sandboxes import docker
 PACKAGES = ("python3", "python3-pytest", "ripgrep")
 """On top of Debian's smallest system."""
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 
 
-def bootstrap(target: Path, *, mirror: str = MIRROR) -> None:
+def bootstrap(target: Path, *, mirror: str = "") -> None:
     """Fills a folder with a root file system. Takes a minute or two and needs root.
+
+    Args:
+        target: The folder.
+        mirror: Where packages come from; empty for debootstrap's own choice.
 
     Raises:
         UnsupportedError: debootstrap is not installed, or this is not root, or it failed. Says what to do.
@@ -28,7 +31,8 @@ def bootstrap(target: Path, *, mirror: str = MIRROR) -> None:
         raise UnsupportedError("debootstrap is not installed; install it with: apt install debootstrap")
     if os.geteuid() != 0:
         raise UnsupportedError("debootstrap needs root; run this command with sudo.")
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(target), mirror]
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(target)]
+    command += [mirror] if mirror else []
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnsupportedError(f"debootstrap failed: {done.stdout.strip().splitlines()[-3:]}")

@@ -135,7 +135,7 @@ class Keeper:
             if request["do"] == "run":
                 self._run(request, reply, (fds[1], fds[2], fds[3]))
                 return
-            answer = getattr(self, "do_" + request["do"])(**request["with"])
+            answer: dict[str, Any] = getattr(self, "do_" + request["do"])(**request["with"])
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         sockets: list[socket.socket] = answer.pop("sockets", [])

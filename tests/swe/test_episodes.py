@@ -7,7 +7,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from agentgym.environments.swe.build import command
 
 from agentgym.core.actions import Action
 from agentgym.core.env import AgentEnv
@@ -15,6 +14,7 @@ from agentgym.core.errors import ConfigError
 from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
+from agentgym.environments.swe.build import command
 from agentgym.environments.swe.checkout import Checkouts, Environment, listing, read_tree
 from agentgym.environments.swe.game import SWEGame
 from agentgym.environments.swe.grading import Verdict, grade, source_changes

@@ -7,7 +7,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from agentgym.environments.swe.build import issue, mutate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from agentgym.core.actions import Action
 from agentgym.core.errors import ConfigError, DataError, Fault
 from agentgym.environments.swe import fetch, packages, tasks
 from agentgym.environments.swe.bugs import Bug, apply_text, to_row, unified_diff, visible_tests
+from agentgym.environments.swe.build import issue, mutate
 from agentgym.environments.swe.grammar import FunctionFormat
 from agentgym.environments.swe.hiding import function_of, functions, without_tests
 from agentgym.environments.swe.package import BUNDLED, Package, bundled_files

@@ -24,7 +24,9 @@ _MAX_MESSAGE = 240
 _LOCATION = re.compile(r"(/[\w./-]+\.py)(:\d+)?|\bline \d+\b|0x[0-9a-f]+")
 
 
-def write(instance_id: str, package: str, failing: Sequence[str], messages: Mapping[str, str], visible: set[str]) -> str:
+def write(
+    instance_id: str, package: str, failing: Sequence[str], messages: Mapping[str, str], visible: set[str]
+) -> str:
     """The issue of one bug.
 
     Args:

@@ -15,9 +15,7 @@ from agentgym.core.errors import ConfigError, DataError, MissingExtraError
 try:
     import libcst as cst
 except ModuleNotFoundError as error:
-    raise MissingExtraError(
-        "Planting bugs needs libcst. Install it with: pip install 'agentgym-kit[swe]'"
-    ) from error
+    raise MissingExtraError("Planting bugs needs libcst. Install it with: pip install 'agentgym-kit[swe]'") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +83,11 @@ def swap_operands(node: cst.CSTNode) -> Iterator[Change]:
     elif isinstance(node, cst.Comparison) and len(node.comparisons) == 1:
         part = node.comparisons[0]
         if isinstance(part.operator, cst.LessThan | cst.LessThanEqual | cst.GreaterThan | cst.GreaterThanEqual):
-            yield node, node.with_changes(
-                left=_wrapped(part.comparator), comparisons=[part.with_changes(comparator=_wrapped(node.left))]
+            yield (
+                node,
+                node.with_changes(
+                    left=_wrapped(part.comparator), comparisons=[part.with_changes(comparator=_wrapped(node.left))]
+                ),
             )
 
 

@@ -34,9 +34,7 @@ class Suite:
     """Tests that pass in every run."""
 
 
-def establish(
-    package: Package, files: Files, environment: Environment, checkouts: Checkouts, runs: int = 3
-) -> Suite:
+def establish(package: Package, files: Files, environment: Environment, checkouts: Checkouts, runs: int = 3) -> Suite:
     """Runs the untouched suite several times.
 
     Raises:
@@ -44,17 +42,19 @@ def establish(
     """
     paths = tuple(path for path in sorted(files) if package.is_test(path) and _is_test_file(path))
     outcomes: list[dict[str, str]] = []
+    printed = ""
     for _ in range(runs):
         report, suspicious = _run(package, files, environment, checkouts, {}, paths)
         if suspicious:
             raise DataError(f"The tests of {package.key} can't be run: {suspicious}\n{report.text[-2000:]}")
         outcomes.append(dict(report.outcomes))
+        printed = report.text[-2000:]
     passing = frozenset(
         test for test, outcome in outcomes[0].items()
         if outcome == "passed" and all(other.get(test) == "passed" for other in outcomes)
     )  # fmt: skip
     if not passing:
-        raise DataError(f"No test of {package.key} passes.\n{report.text[-2000:]}")
+        raise DataError(f"No test of {package.key} passes.\n{printed}")
     return Suite(package, files, environment, paths, passing)
 
 
