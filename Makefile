@@ -1,5 +1,5 @@
 # make test   everything that must hold, in under ten minutes on two cores
-# make demo   trains a tiny model on ShoppingTiny, in under ten minutes on two cores; FULL=1 compares four methods
+# make demo   trains a tiny model on ShoppingTiny, in under ten minutes on two cores; FULL=1 compares five methods
 # Each does its own set-up: all it needs is Python 3.11+, make and a package index.
 VENV ?= .venv
 PY = $(VENV)/bin/python

@@ -20,8 +20,8 @@ from agentgym import (
     FORMAT,
     TURN_COST,
     AgentEnv,
-    Component,
     Completion,
+    Component,
     Game,
     GeneratedTasks,
     Observation,
@@ -117,7 +117,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     turns = options.episodes * TURNS
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}")
+    load = os.getloadavg()[0]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f}")
     print(f"{options.episodes} episodes of {TURNS} turns, {options.concurrency} at once, best of {options.repeats}")
     for stored in (False, True):
         best = float("inf")

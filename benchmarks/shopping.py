@@ -1,8 +1,8 @@
 """Speed of the shopping environments: steps a second, searches, and opening a built catalogue.
 
-Episodes of the expert are written down first and then replayed in a fresh environment, so that neither expert nor policy
-is in the figures. No search and no task is remembered from before. Times are CPU times of one process, so that other
-load on the machine isn't in them.
+Episodes of the expert are written down first and then replayed in a fresh environment, so that neither expert nor
+policy is in the figures. No search and no task is remembered from before. Times are CPU times of one process, so that
+other load on the machine isn't in them.
 Usage: python benchmarks/shopping.py [--episodes 400] [--large 100000]
 """
 

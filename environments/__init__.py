@@ -10,3 +10,5 @@ from agentgym.core.registration import register
 register("agentgym/WebShop-v0", "agentgym.environments.shopping.webshop.game:WebShopGame")
 register("agentgym/Shopping-v0", "agentgym.environments.shopping.shop.game:ShoppingGame")
 register("agentgym/ShoppingTiny-v0", "agentgym.environments.shopping.tiny.game:ShoppingTinyGame")
+register("agentgym/Search-v0", "agentgym.environments.search.game:search")
+register("agentgym/SearchTiny-v0", "agentgym.environments.search.tiny.game:SearchTinyGame")

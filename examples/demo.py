@@ -2,7 +2,7 @@
 
 One warm start; from it, RL with outcome-only GRPO and with step credit, side by side on the same tasks with the same
 budget; greedy and sampled evaluation on 200 held-out tasks; a table, and one HTML file with learning curves and an
-episode with its rewards, gates and credit. ``--full``: GRPO, GiGPO, SPA and OPRL, three seeds each.
+episode with its rewards, gates and credit. ``--full``: GiGPO, SPA and OPRL too, three seeds each.
 
 An interrupted demo goes on where it stopped. Settings: examples/shopping_tiny.toml.
 """
@@ -30,10 +30,11 @@ from agentgym.training.metrics import read_metrics
 
 SETTINGS = Path(__file__).with_name("shopping_tiny.toml")
 OUTCOME = "GRPO, outcome only"
-STEP = "GiGPO, step credit"
+STEP = "turn RLOO, step credit"
 METHODS: dict[str, dict[str, Any]] = {
     OUTCOME: {"credit.method": "grpo", "env.kwargs.scheme": "outcome"},
-    STEP: {"credit.method": "gigpo", "env.kwargs.scheme": "gated"},
+    STEP: {"credit.method": "turn_rloo", "env.kwargs.scheme": "gated"},
+    "GiGPO, step credit": {"credit.method": "gigpo", "env.kwargs.scheme": "gated"},
     "SPA, step credit": {"credit.method": "spa", "credit.scorer_warmup": 4, "env.kwargs.scheme": "gated"},
     "OPRL, step credit": {"credit.method": "oprl", "env.kwargs.scheme": "gated"},
 }
@@ -48,8 +49,11 @@ def say(text: str) -> None:
 
 def train(name: str, out: Path, settings: Mapping[str, Any]) -> None:
     """One training run, in a process of its own. Goes on where an earlier one stopped."""
+    from transformers.utils.logging import disable_progress_bar
+
     from agentgym.training.trainer import train as run
 
+    disable_progress_bar()
     last = [0.0]
 
     def on_step(phase: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
@@ -88,11 +92,11 @@ def run_all(jobs: Sequence[tuple[str, Path, Mapping[str, Any]]], at_once: int) -
                 )
 
 
-def warm_start(out: Path) -> Path:
+def warm_start(out: Path, overrides: Mapping[str, Any]) -> Path:
     """The model that every RL run begins with."""
     path = out / "warm-start"
     if not (path / "model").exists():
-        run_all([("warm start", path, {"rl.updates": 0, "model.threads": os.cpu_count() or 1})], 1)
+        run_all([("warm start", path, {**overrides, "rl.updates": 0, "model.threads": os.cpu_count() or 1})], 1)
     return path
 
 
@@ -113,8 +117,8 @@ def table(runs: Mapping[str, Sequence[Path]]) -> Table:
                 spread = f"[{found[0]['success_low']:.3f}, {found[0]['success_high']:.3f}]"
             else:
                 spread = f"seeds {success.min():.3f} to {success.max():.3f}"
-            reward, turns = (np.mean([row[key] for row in found]) for key in ("reward", "turns"))
-            rows.append([name, kind, f"{success.mean():.3f}", spread, f"{reward:.3f}", f"{turns:.2f}"])
+            score, turns = (np.mean([row[key] for row in found]) for key in ("score", "turns"))
+            rows.append([name, kind, f"{success.mean():.3f}", spread, f"{score:.3f}", f"{turns:.2f}"])
     return Table(["policy", "actions", "success", "95% interval", "score", "turns"], rows)
 
 
@@ -122,9 +126,10 @@ def curves(runs: Mapping[str, Sequence[Path]], phase: str, key: str, smooth: int
     """Mean over seeds with the band from the lowest to the highest; ``smooth`` averages over that many updates."""
     found = []
     for name, paths in runs.items():
-        per_seed = [read_metrics(path, phase) for path in paths]
-        x = [row["step"] for row in per_seed[0]]
-        values = np.array([_smooth([row[key] for row in rows[: len(x)]], smooth) for rows in per_seed])
+        # an update without any signal has no entropy or clip fraction
+        per_seed = [{row["step"]: row[key] for row in read_metrics(path, phase) if key in row} for path in paths]
+        x = sorted(set.intersection(*map(set, per_seed)))
+        values = np.array([_smooth([rows[step] for step in x], smooth) for rows in per_seed])
         band = (values.min(0).tolist(), values.max(0).tolist()) if len(paths) > 1 else ((), ())
         found.append(Curve(name, x, values.mean(0).tolist(), *band))
     return found
@@ -136,8 +141,11 @@ def _smooth(values: Sequence[float], width: int) -> list[float]:
 
 def sample_episode(path: Path, settings: Mapping[str, Any]) -> tuple[Any, list[float]]:
     """A solved episode of several turns from a group of eight, with the credit that its turns got."""
+    from transformers.utils.logging import disable_progress_bar
+
     from agentgym.training.trainer import Trainer
 
+    disable_progress_bar()
     config = load(SETTINGS, {**settings, "model.path": str(path / "model"), "rl.groups": 8})
     trainer = Trainer(config)
     trajectories = [t for t in trainer.collect(10_000) if t.scored]
@@ -156,7 +164,7 @@ def report(out: Path, runs: Mapping[str, Sequence[Path]], warm: Path, results: T
     page = Report("agentgym demo: a tiny model learns to shop")
     page.section(
         "Held-out tasks",
-        note="200 tasks of the test split. Score: mean reward under the scheme that the policy was trained with.",
+        note="200 tasks of the test split. Score: mean reward under the gated scheme, whatever trained the policy.",
     )
     page.table(results)
     page.section("Learning curves", note="Every method starts from the same warm start and plays the same tasks.")
@@ -205,7 +213,7 @@ def _warm_curve(warm: Path) -> tuple[list[float], list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("demo-out"))
-    parser.add_argument("--full", action="store_true", help="four methods, three seeds each")
+    parser.add_argument("--full", action="store_true", help="five methods, three seeds each")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], help="override a setting, SECTION.KEY=VALUE"
     )
@@ -216,11 +224,11 @@ def main() -> None:
     began = time.monotonic()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     say("warm start: a million-parameter model imitates an expert that makes mistakes")
-    warm = warm_start(options.out)
+    warm = warm_start(options.out, overrides)
     names = list(METHODS) if options.full else [OUTCOME, STEP]
     seeds = range(3) if options.full else range(1)
     runs = {name: [options.out / f"{METHODS[name]['credit.method']}-{seed}" for seed in seeds] for name in names}
-    start = {"model.path": str(warm / "model"), "warm_start.steps": 0, "model.threads": 1, **overrides}
+    start = {**overrides, "model.path": str(warm / "model"), "warm_start.steps": 0, "model.threads": 1}
     jobs = [
         (f"{name} (seed {seed})", runs[name][seed], {**start, **METHODS[name], "seed": seed})
         for seed in seeds

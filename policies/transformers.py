@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -71,7 +72,7 @@ class TransformersPolicy(BatchPolicy):
         self.renderer = self._renderer = HFRenderer(tokenizer, template_kwargs)
         self.max_batch = max_batch
         self.device: torch.device = next(model.parameters()).device
-        self.context: int = int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+        self.context: int | None = getattr(model.config, "max_position_embeddings", None)
         self.threaded = sum(parameter.numel() for parameter in model.parameters()) > _THREAD_ABOVE
         self._ends = self._renderer.final_ids | _generation_ends(model)
         self._autocast = None if autocast is None else _torch_dtype(autocast)
@@ -81,9 +82,10 @@ class TransformersPolicy(BatchPolicy):
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One message for each request, sampled together."""
         prompts = [self._prompt(request) for request in requests]
+        context = self.context or sys.maxsize
         completions: list[Completion | None] = [None] * len(requests)
         for batch in _without_repeats(requests):
-            fitting = [index for index in batch if len(prompts[index]) < self.context]
+            fitting = [index for index in batch if len(prompts[index]) < context]
             with self._precision():
                 drawn = decode(
                     self._decoder,
@@ -91,7 +93,7 @@ class TransformersPolicy(BatchPolicy):
                     [prompts[index] for index in fitting],
                     self._ends,
                     self._renderer.decode,
-                    self.context,
+                    context,
                     self.device,
                 )
             for index, message in zip(fitting, drawn, strict=True):

@@ -16,12 +16,13 @@ app = typer.Typer(help="Step-level credit: list the methods, explain one, apply 
 
 @app.command("list")
 def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the credit methods: what each needs, its population, default, paper and presets."""
+    """List the credit methods (needs, population, default, paper, presets) and recipes of scheme and method."""
     import json
+    from dataclasses import asdict
 
-    from agentgym.credit import METHODS
+    from agentgym.credit import METHODS, RECIPES
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "method": info.name,
             "summary": info.summary,
@@ -33,14 +34,20 @@ def list_methods(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
         }
         for info in METHODS.values()
     ]
+    recipes = [asdict(recipe) for recipe in RECIPES.values()]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows + recipes, indent=2))
         return
     for row in rows:
         print(f"{row['method']}\n    {row['summary']}")
         for key in ("needs", "population", "default", "paper", "presets"):
             value = ", ".join(row[key]) if isinstance(row[key], list) else row[key]
             print(f"    {key:<11} {value or 'nothing more' if key == 'needs' else value or 'none'}")
+    print("\nRecipes: a reward scheme (agentgym.core.schemes) with the method that its paper trains with")
+    for recipe in recipes:
+        print(f"{recipe['name']}\n    {recipe['summary']}")
+        for key in ("scheme", "method", "paper"):
+            print(f"    {key:<11} {recipe[key]}")
 
 
 @app.command()

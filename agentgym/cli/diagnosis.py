@@ -16,6 +16,7 @@ from agentgym.core.registration import env_ids
 
 EXTRAS: dict[str, dict[str, str]] = {
     "train": {"torch": "torch", "transformers": "transformers", "accelerate": "accelerate", "peft": "peft"},
+    "search": {"faiss": "faiss-cpu", "msgpack": "msgpack"},
 }
 """Extra -> import name -> distribution."""
 

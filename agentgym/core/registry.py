@@ -20,6 +20,8 @@ EXTRA_OF_MODULE = {
     "accelerate": "train",
     "peft": "train",
     "tensorboard": "train",
+    "faiss": "search",
+    "msgpack": "search",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentgym.core.version import __version__
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError
 from agentgym.core.policy import Policy, PolicySpec, Sampling
 from agentgym.core.records import Trajectory
 from agentgym.core.registration import make
 from agentgym.core.registry import Registry, load
+from agentgym.core.version import __version__
 from agentgym.rollout.engine import Limits, collect
 from agentgym.rollout.jobs import plan
 from agentgym.rollout.storage import RunWriter

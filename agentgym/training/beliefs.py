@@ -4,7 +4,8 @@ Before turn k the model reads ``template.prefix + answer`` after everything that
 is the mean log-probability of the answer's tokens (nats a token). K turns have K beliefs and K - 1 gains; what to make
 of them is ``agentgym.credit``'s. Source: https://arxiv.org/abs/2510.14967, release of 2026-02-01.
 
-All turns of a trajectory are measured together (``belief_engines``), or by a vLLM server's ``prompt_logprobs``.
+All turns of a trajectory are measured together (``belief_engines``), or by vLLM's ``prompt_logprobs``
+(``belief_vllm``).
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from agentgym.core.records import Trajectory
 from agentgym.credit import Batch
 from agentgym.training.belief_engines import Engine, answer_logprobs
 from agentgym.training.belief_passes import Branch, Context
+from agentgym.training.belief_vllm import PromptLogprobs
 
 Accepted = Literal["first", "max"]
-PromptLogprobs = Callable[[Sequence[Sequence[int]]], Sequence[Sequence[float | None]]]
-"""Token ids of prompts -> for each, log-probability of every token given those before it; None where unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,43 +110,20 @@ def prompt_logprob_beliefs(
     contexts = _checked(contexts, accepted)
     places = [(c, point, branch) for c in contexts for point in c.points for branch in c.branches]
     prompts = [[*c.token_ids[:point], *branch.ids[: branch.end]] for c, point, branch in places]
-    means = iter(
-        _mean(values, point + branch.start, point + branch.end)
-        for (_, point, branch), values in zip(places, prompt_logprobs(prompts), strict=True)
-    )
+    firsts = [point + branch.start for _, point, branch in places]
+    rows = prompt_logprobs(prompts, firsts)
+    means = iter([_mean(row, first) for row, first in zip(rows, firsts, strict=True)])
     return [np.array([max(next(means) for _ in c.branches) for _ in c.points]) for c in contexts]
 
 
-def _mean(values: Sequence[float | None], start: int, end: int) -> float:
-    scored = [value for value in values[start:end] if value is not None]
-    if len(scored) != end - start:
+def _mean(values: Sequence[float | None], first: int) -> float:
+    scored = [value for value in values[first:] if value is not None]
+    if not scored or len(scored) != len(values) - first:
         raise DataError(
-            f"The engine returned {len(scored)} of {end - start} log-probabilities of an answer's tokens "
-            f"(positions {start} to {end} of {len(values)}). It must return one for each token of the prompt."
+            f"The engine returned {len(scored)} log-probabilities for the tokens of an answer, which are those from "
+            f"{first} on of a prompt of {len(values)}. It must return one for each token of the prompt."
         )
     return float(np.mean(scored))
-
-
-def vllm_prompt_logprobs(llm: Any) -> PromptLogprobs:
-    """``prompt_logprobs`` of an in-process ``vllm.LLM``.
-
-    vLLM doesn't read its prefix cache for such requests, unless told to: a cached token would have no log-probability.
-    """
-    from vllm import SamplingParams  # type: ignore[import-not-found, unused-ignore]
-
-    params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
-
-    def score(prompts: Sequence[Sequence[int]]) -> list[list[float | None]]:
-        outputs = llm.generate([{"prompt_token_ids": list(ids)} for ids in prompts], params, use_tqdm=False)
-        return [
-            [
-                None if row is None else float(row[token].logprob)
-                for token, row in zip(ids, out.prompt_logprobs, strict=True)
-            ]
-            for ids, out in zip(prompts, outputs, strict=True)
-        ]
-
-    return score
 
 
 def _checked(contexts: Sequence[Context], accepted: Accepted) -> list[Context]:

@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from agentgym.core.errors import ConfigError, DataError
+from agentgym.core.errors import ConfigError
+from agentgym.training.sequences import check_shapes, longest, per_token, spread, sum_rows, turn_sums
 
 MAX_LOG_RATIO = 20.0
 """Log-ratios are clamped to ± this before ``exp``, so that no token overflows. Beyond it the gradient is 0."""
@@ -56,7 +57,7 @@ def ppo_loss(
     _check_clip(clip_low, clip_high)
     if dual_clip is not None and dual_clip <= 1:
         raise ConfigError(f"dual_clip must be above 1 or None, got {dual_clip}.")
-    advantage = _per_token(advantage, logprob, old_logprob)
+    advantage = per_token(advantage, logprob, old_logprob)
     ratio = _ratio(logprob - old_logprob)
     plain, clipped = -advantage * ratio, -advantage * ratio.clamp(1 - clip_low, 1 + clip_high)
     loss = torch.maximum(plain, clipped)
@@ -89,9 +90,9 @@ def gspo_loss(
         DataError: Shapes differ.
     """
     _check_clip(clip_low, clip_high)
-    advantage = _per_token(advantage, logprob, old_logprob, mask)
-    mean = _spread(_sum_rows((logprob - old_logprob).detach(), mask, offsets), offsets, logprob)
-    count = _spread(_sum_rows(torch.ones_like(logprob), mask, offsets), offsets, logprob)
+    advantage = per_token(advantage, logprob, old_logprob, mask)
+    mean = spread(sum_rows((logprob - old_logprob).detach(), mask, offsets), offsets, logprob)
+    count = spread(sum_rows(torch.ones_like(logprob), mask, offsets), offsets, logprob)
     log_ratio = logprob - logprob.detach() + mean / count.clamp(min=1)
     ratio = _ratio(log_ratio)
     plain, clipped = -advantage * ratio, -advantage * ratio.clamp(1 - clip_low, 1 + clip_high)
@@ -122,7 +123,7 @@ def cispo_loss(
     high = 1 + clip_high if bound == "relative" else clip_high
     if low is not None and low > high:
         raise ConfigError(f"The lower bound of the ratio must not exceed the upper, got [{low}, {high}].")
-    advantage = _per_token(advantage, logprob, old_logprob)
+    advantage = per_token(advantage, logprob, old_logprob)
     ratio = _ratio(logprob - old_logprob).detach()
     weight = ratio.clamp(min=low, max=high)
     return TokenLoss(-weight * advantage * logprob, weight != ratio, torch.zeros_like(ratio, dtype=torch.bool))
@@ -169,15 +170,15 @@ def rollout_weights(
         raise ConfigError(
             f"level must be token, turn or sequence and outside truncate or mask, got {level!r} and {outside!r}."
         )
-    _check_shapes(old_logprob, rollout_logprob, mask)
+    check_shapes(old_logprob, rollout_logprob, mask)
     with torch.no_grad():
         log_ratio = torch.nan_to_num(old_logprob - rollout_logprob, nan=0.0) * mask
         if level == "sequence":
-            log_ratio = _spread(_sum_rows(log_ratio, mask, offsets), offsets, log_ratio)
+            log_ratio = spread(sum_rows(log_ratio, mask, offsets), offsets, log_ratio)
         elif level == "turn":
             if turns is None:
                 raise ConfigError("level='turn' needs turns, the index of each token's turn.")
-            log_ratio = _turn_sums(log_ratio, turns, offsets)
+            log_ratio = turn_sums(log_ratio, turns, offsets)
         ratio = _ratio(log_ratio)
         if outside == "truncate":
             weight = ratio if low is None and high is None else ratio.clamp(min=low, max=high)
@@ -250,9 +251,9 @@ def aggregate(
         ConfigError: An unknown mode.
         DataError: Shapes differ.
     """
-    _check_shapes(loss, mask)
-    tokens = _sum_rows(torch.ones_like(loss), mask, offsets)
-    sums = _sum_rows(loss, mask, offsets)
+    check_shapes(loss, mask)
+    tokens = sum_rows(torch.ones_like(loss), mask, offsets)
+    sums = sum_rows(loss, mask, offsets)
     if mode == "token-mean":
         total, default = sums.sum(), tokens.sum()
     elif mode == "seq-mean-token-sum":
@@ -260,7 +261,7 @@ def aggregate(
     elif mode == "seq-mean-token-mean":
         total, default = (sums / tokens.clamp(min=1)).sum(), (tokens > 0).sum()
     elif mode == "seq-mean-token-sum-norm":
-        total, default = sums.sum(), _longest(loss, offsets)
+        total, default = sums.sum(), longest(loss, offsets)
     else:
         raise ConfigError(f"mode must be one of {', '.join(get_args(AggregationMode))}, got {mode!r}.")
     return total / (default.clamp(min=1) if denominator is None else denominator)
@@ -275,62 +276,6 @@ def _ratio(log_ratio: Tensor) -> Tensor:
     return log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
 
 
-def _sum_rows(values: Tensor, mask: Tensor, offsets: Tensor | None) -> Tensor:
-    """Sums over the unmasked tokens of each sequence, (B,)."""
-    kept = values * mask
-    if offsets is None:
-        return kept.sum(-1)
-    return kept.new_zeros(len(offsets) - 1).index_add(0, _rows(offsets), kept)
-
-
-def _spread(per_row: Tensor, offsets: Tensor | None, like: Tensor) -> Tensor:
-    return per_row.unsqueeze(-1).expand_as(like) if offsets is None else per_row[_rows(offsets)]
-
-
-def _turn_sums(values: Tensor, turns: Tensor, offsets: Tensor | None) -> Tensor:
-    """Each token's turn's sum; tokens of no turn (index below 0) keep their own value."""
-    if turns.shape != values.shape:
-        raise DataError(f"turns must have the shape of the log-probabilities {_size(values)}, got {_size(turns)}.")
-    width = int(turns.max().item()) + 1 if turns.numel() else 0
-    if width <= 0:
-        return values
-    rows = torch.arange(len(values), device=values.device).unsqueeze(-1) if offsets is None else _rows(offsets)
-    index = rows * width + turns.clamp(min=0)
-    belongs = turns >= 0
-    count = len(values) if offsets is None else len(offsets) - 1
-    sums = values.new_zeros(count * width).index_add(0, index[belongs], values[belongs])
-    return torch.where(belongs, sums[index], values)
-
-
-def _rows(offsets: Tensor) -> Tensor:
-    return torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
-
-
-def _longest(loss: Tensor, offsets: Tensor | None) -> Tensor:
-    return loss.new_tensor(loss.shape[-1]) if offsets is None else offsets.diff().max()
-
-
-def _per_token(advantage: Tensor, logprob: Tensor, *others: Tensor) -> Tensor:
-    _check_shapes(logprob, *others)
-    if advantage.dim() == logprob.dim() - 1:
-        advantage = advantage.unsqueeze(-1).expand_as(logprob)
-    _check_shapes(logprob, advantage)
-    return advantage
-
-
-def _check_shapes(first: Tensor, *others: Tensor) -> None:
-    for other in others:
-        if other.shape != first.shape:
-            raise DataError(
-                f"Log-probabilities, advantages and mask must have one shape, got {_size(first)} and {_size(other)}. "
-                "Advantages may also be one a sequence, (B,), where the others are (B, L)."
-            )
-
-
 def _check_clip(low: float, high: float) -> None:
     if not 0 <= low <= 1 or high < 0:
         raise ConfigError(f"clip_low must be in [0, 1] and clip_high at least 0, got {low} and {high}.")
-
-
-def _size(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)

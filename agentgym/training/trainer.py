@@ -18,6 +18,7 @@ import torch
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, DataError
+from agentgym.core.ledger import rescore
 from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import Trajectory
 from agentgym.core.registry import load
@@ -32,6 +33,7 @@ from agentgym.training import checkpoints
 from agentgym.training.config import TrainConfig
 from agentgym.training.metrics import MetricsLog
 from agentgym.training.models import build_policy, make_env
+from agentgym.training.optimizers import Optimizers, adamw, muon_adamw
 from agentgym.training.scoring import scorers_for
 from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
 
@@ -61,7 +63,7 @@ class Trainer:
         self._env = make_env(config)
         self.warm_steps = 0
         self.updates = 0
-        self._optimizer: torch.optim.Optimizer | None = None
+        self._optimizer: Optimizers | None = None
         self._phase = "warm_start"
         self.scorers: dict[str, Any] = {}
 
@@ -71,10 +73,9 @@ class Trainer:
         """One supervised step on fresh episodes of the expert."""
         section, step = self.config.warm_start, self.warm_steps
         if self._optimizer is None:
-            self._optimizer = self._adamw(section.learning_rate, section.weight_decay)
-        rate = section.learning_rate * _warmup_cosine(step, section.steps, section.warmup)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            self._optimizer = self._warm_optimizer()
+        factor = _warmup_cosine(step, section.steps, section.warmup)
+        self._optimizer.scale(factor)
         expert = load("agentgym.policies.scripted:ScriptedPolicy")(section.mistake_rate, self.policy.renderer)
         jobs = list(plan(section.batch_size, 1, derive_seed(self.config.seed, "warm start", step)))
         batch = to_batch([t for t in self._play(jobs, expert, self.config.sampling) if trainable(t)])
@@ -90,16 +91,17 @@ class Trainer:
         self.model.eval()
         self.warm_steps += 1
         self.policy.updated(self.warm_steps)
+        rate = section.learning_rate * factor
         return {**metrics, "learning_rate": rate, "outcome": float(np.nanmean(batch.outcome))}
 
     # ------------------------------------------------------------------ RL, in five functions
 
-    def begin_rl(self) -> None:
+    def begin_rl(self, *, scorer_warmup: bool = True) -> None:
         """Makes what RL needs: its optimizer and its scorers, all from the policy as it stands."""
         self._phase = "rl"
-        self._optimizer = self._adamw(self.config.rl.learning_rate, self.config.rl.weight_decay)
+        self._optimizer = adamw(self.model, self.config.rl.learning_rate, self.config.rl.weight_decay)
         self.scorers = scorers_for(self.config, self.model)
-        for i in range(self.config.credit.scorer_warmup if self.scorers else 0):
+        for i in range(self.config.credit.scorer_warmup if self.scorers and scorer_warmup else 0):
             batch = self.batch(self.collect(-1 - i))
             for scorer in self.scorers.values():
                 scorer.fit(batch)
@@ -138,9 +140,8 @@ class Trainer:
         """The optimizer steps of one update; returns means over them."""
         section = self.config.rl
         assert self._optimizer is not None
-        rate = section.learning_rate * min(1.0, (self.updates + 1) / max(section.warmup_updates, 1))
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        factor = min(1.0, (self.updates + 1) / max(section.warmup_updates, 1))
+        self._optimizer.scale(factor)
         rng = derive_rng(self.config.seed, "minibatches", self.updates)
         temperature = self.config.sampling.temperature
         self.model.train()
@@ -154,7 +155,7 @@ class Trainer:
         metrics = {key: float(np.mean([row[key] for row in rows if key in row])) for key in (rows[0] if rows else {})}
         if rows:
             metrics["sampler_gap"] = rows[0]["sampler_gap"]
-        return {**metrics, "optimizer_steps": float(len(rows)), "learning_rate": rate}
+        return {**metrics, "optimizer_steps": float(len(rows)), "learning_rate": section.learning_rate * factor}
 
     def rl_step(self) -> dict[str, Any]:
         """Collect, score, assign, update; returns the row to log."""
@@ -184,7 +185,11 @@ class Trainer:
     # ------------------------------------------------------------------ evaluation
 
     def evaluate(self, *, greedy: bool) -> dict[str, Any]:
-        """Success, reward and turns on held-out tasks, the same ones at every call and for every method."""
+        """Success, reward and turns on held-out tasks, the same ones at every call and for every method.
+
+        ``reward`` is what the run's own scheme pays. ``score`` is what the environment's default scheme would have
+        paid, so that runs under different schemes compare.
+        """
         section = self.config.evaluation
         sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
         jobs = list(plan(section.tasks, 1, derive_seed(0, "evaluation")))
@@ -192,6 +197,8 @@ class Trainer:
         scored = [trajectory for trajectory in found if trajectory.scored]
         success = wilson(sum(bool(t.success) for t in scored), len(scored))
         reward = mean_interval([t.total_reward for t in scored])
+        default = self._env.schemes["gated"]
+        score = [rescore([turn.components for turn in t.turns], default, t.end).total for t in scored]
         return {
             "success": success.value,
             "success_low": success.low,
@@ -199,6 +206,7 @@ class Trainer:
             "reward": reward.value,
             "reward_low": reward.low,
             "reward_high": reward.high,
+            "score": float(np.mean(score)),
             "turns": float(np.mean([len(t.turns) for t in scored])),
             "tasks": len(scored),
         }
@@ -221,12 +229,10 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self._phase = state["phase"]
         if self._phase == "rl":
-            section: Any = self.config.rl
-            self.scorers = scorers_for(self.config, self.model)
-        else:
-            section = self.config.warm_start
-        if state["optimizer"] is not None:
-            self._optimizer = self._adamw(section.learning_rate, section.weight_decay)
+            self.begin_rl(scorer_warmup=False)
+        elif state["optimizer"] is not None:
+            self._optimizer = self._warm_optimizer()
+        if self._optimizer is not None and state["optimizer"] is not None:
             self._optimizer.load_state_dict(state["optimizer"])
         for name, scorer in self.scorers.items():
             scorer.load_state_dict(state["scorers"][name])
@@ -266,9 +272,11 @@ class Trainer:
         }
         return [Job(j.index, j.group, j.env_seed, j.policy_seed, tasks[j.group], j.progress) for j in jobs]
 
-    def _adamw(self, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, betas=(0.9, 0.95))
+    def _warm_optimizer(self) -> Optimizers:
+        section = self.config.warm_start
+        if section.matrix_learning_rate:
+            return muon_adamw(self.model, section.learning_rate, section.matrix_learning_rate, section.weight_decay)
+        return adamw(self.model, section.learning_rate, section.weight_decay)
 
 
 def train(

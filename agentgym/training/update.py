@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,18 @@ from agentgym.training.losses import KL_ESTIMATORS, TokenLoss, aggregate, cispo_
 Metrics = dict[str, float]
 
 
+class Optimizer(Protocol):
+    """What a step needs of an optimizer."""
+
+    def step(self) -> object:
+        """Changes the parameters."""
+        ...
+
+    def zero_grad(self, set_to_none: bool = ...) -> None:
+        """Clears the gradients."""
+        ...
+
+
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """bfloat16 on a GPU, full precision on a CPU."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
@@ -26,7 +38,7 @@ def autocast(device: torch.device) -> AbstractContextManager[Any]:
 
 def supervised_step(
     model: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batch: Batch,
     *,
     max_tokens: int,
@@ -56,7 +68,7 @@ def supervised_step(
 
 def policy_step(
     model: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batch: Batch,
     credit: Credit,
     trajectories: npt.NDArray[np.int64],
@@ -148,7 +160,7 @@ def _starts(rows: Rows) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def _step(model: Any, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> float:
+def _step(model: Any, optimizer: Optimizer, max_grad_norm: float) -> float:
     """Clips, steps, clears. Returns the norm before clipping."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf"))

@@ -21,7 +21,7 @@ STYLES: tuple[Style, ...] = ("precise", "vague", "mixed")
 
 RESULTS_KEPT = 50
 ROWS_PER_PAGE = 10
-_TRIES = 400
+_TRIES = 5000
 _PAGE_TRIES = 40
 """Goals on too early a page that are passed over before the latest one is taken."""
 
@@ -155,10 +155,10 @@ def draw_goal(catalogue: StoredCatalogue, split: str, seed: int, number: int, di
 
 
 def _try(catalogue: StoredCatalogue, split: str, rng: random.Random, difficulty: Difficulty) -> DrawnGoal | None:
-    number = rng.randrange(catalogue.n_bases)
-    if catalogue.near_misses[number] < difficulty.distractors:
+    bases = catalogue.bases_with(difficulty.distractors)
+    if not len(bases):
         return None
-    base = catalogue.base(number)
+    base = catalogue.base(int(bases[rng.randrange(len(bases))]))
     product = catalogue.product(base.position)
     wishes = rng.randint(*difficulty.constraints)
     n_options = min(len(product.options), -(-wishes // 2))

@@ -114,3 +114,17 @@ def test_matches_compare_whole_values() -> None:
     assert matches(goal, product, nearly)["match_options"] == 0.0
     assert matches(goal, product, {})["match_options"] == 0.0
     assert potential(goal, product, {}, listed=False) < 1.0
+
+
+def test_hard_knobs_still_find_goals_in_the_smallest_split() -> None:
+    for number in range(5):
+        drawn = draw_goal(shop("test"), "test", 0, number, Difficulty((6, 6), 5))
+        assert drawn.near_misses >= 5
+
+
+def test_a_catalogue_too_small_for_the_knobs_says_so() -> None:
+    catalogue = shop("test", 100)
+    most = next(n for n in range(7, -1, -1) if n == 0 or len(catalogue.bases_with(n)))
+    if most < 6:
+        with pytest.raises(ConfigError, match="larger catalogue"):
+            draw_goal(catalogue, "test", 0, 0, Difficulty(distractors=6))

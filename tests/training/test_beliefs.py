@@ -1,5 +1,6 @@
 import copy
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ from transformers import (
 from agentgym.core.errors import ConfigError, DataError, UnsupportedError
 from agentgym.core.records import Segment, Span, Trajectory, Turn
 from agentgym.credit import Batch
-from agentgym.training import belief_engines, belief_passes, beliefs
+from agentgym.training import belief_engines, belief_passes, belief_vllm, beliefs
 from agentgym.training.belief_engines import answer_logprobs, can
 from agentgym.training.belief_passes import Branch, Context
 
@@ -158,6 +159,7 @@ def test_flex_attention_is_exact(qwen3, monkeypatch):
         "compile_friendly_flex_attention",
         lambda query, key, value, training, **rest: flex.flex_attention(query, key, value, **rest),
     )
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     monkeypatch.setattr(belief_passes, "FLEX_LENGTH", 128)
     model = copy.deepcopy(qwen3)
     contexts = _contexts(4)
@@ -256,7 +258,7 @@ def test_an_empty_answer_is_refused(tokenizer, make):
 def _oracle(model):
     """What an engine with ``prompt_logprobs`` returns."""
 
-    def prompt_logprobs(prompts):
+    def prompt_logprobs(prompts, firsts):
         result = []
         for ids in prompts:
             with torch.no_grad():
@@ -278,35 +280,47 @@ def test_prompt_logprobs_give_the_same_beliefs(qwen3, accepted):
 
 def test_an_engine_that_leaves_values_out_is_found_out(qwen3):
     with pytest.raises(DataError, match="log-probabilities"):
-        beliefs.prompt_logprob_beliefs(_contexts(), lambda prompts: [[None] * len(ids) for ids in prompts])
+        beliefs.prompt_logprob_beliefs(_contexts(), lambda prompts, _: [[None] * len(ids) for ids in prompts])
     with pytest.raises(DataError, match="log-probabilities"):
-        beliefs.prompt_logprob_beliefs(_contexts(), lambda prompts: [[-1.0] for _ in prompts])
+        beliefs.prompt_logprob_beliefs(_contexts(), lambda prompts, _: [[-1.0] for _ in prompts])
 
 
-def test_the_interface_to_vllm(qwen3, monkeypatch):
-    seen = []
+class _VLLM:
+    """What ``vllm.LLM`` does: cached tokens get no log-probability, but numbers that nobody computed."""
 
-    class Engine:
-        def generate(self, prompts, params, use_tqdm):
-            seen.append(params)
-            ids = [prompt["prompt_token_ids"] for prompt in prompts]
-            return [
-                SimpleNamespace(
-                    prompt_logprobs=[
-                        None if value is None else {token: SimpleNamespace(logprob=value)}
-                        for token, value in zip(row, values, strict=True)
-                    ]
-                )
-                for row, values in zip(ids, _oracle(qwen3)(ids), strict=True)
-            ]
+    def __init__(self, model, cached):
+        self.oracle, self.cached, self.requests = _oracle(model), cached, []
 
-    fake = SimpleNamespace(SamplingParams=lambda **options: options)
-    monkeypatch.setitem(__import__("sys").modules, "vllm", fake)
-    contexts = _contexts(7, (9,))
-    found = beliefs.prompt_logprob_beliefs(contexts, beliefs.vllm_prompt_logprobs(Engine()))
-    np.testing.assert_allclose(found[0], _by_hand(qwen3, contexts[0])[:, 0], atol=2e-6)
-    assert seen[0]["prompt_logprobs"] == 0
-    assert seen[0]["max_tokens"] == 1
+    def generate(self, prompts, params, use_tqdm):
+        self.requests.append((len(prompts), params))
+        ids = [prompt["prompt_token_ids"] for prompt in prompts]
+        cached = 0 if params["skip_reading_prefix_cache"] else self.cached
+        return [
+            SimpleNamespace(
+                num_cached_tokens=cached,
+                prompt_logprobs=[
+                    None if i == 0 else {token: SimpleNamespace(logprob=-7e15 if i <= cached else value)}
+                    for i, (token, value) in enumerate(zip(row, values, strict=True))
+                ],
+            )
+            for row, values in zip(ids, self.oracle(ids, None), strict=True)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("prefix_cache", "cached", "requests"),
+    [(True, 0, [2]), (True, 4, [2]), (True, 5, [2, 1]), (True, 9, [2, 2]), (False, 9, [2])],
+)
+def test_the_interface_to_vllm(qwen3, monkeypatch, prefix_cache, cached, requests):
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=lambda **options: options))
+    context = Context([3, 4, 5, 6, 7, 8, 9], [3, 6], [Branch((5, 9, 2), 2, 3)])
+    engine = _VLLM(qwen3, cached)
+    found = beliefs.prompt_logprob_beliefs(
+        [context], belief_vllm.vllm_prompt_logprobs(engine, prefix_cache=prefix_cache)
+    )
+    np.testing.assert_allclose(found[0], _by_hand(qwen3, context)[:, 0], atol=2e-6)
+    assert [count for count, _ in engine.requests] == requests
+    assert all(params["prompt_logprobs"] == 0 for _, params in engine.requests)
 
 
 # --- records and batches
@@ -398,5 +412,5 @@ def test_gains_of_the_golden_beliefs():
     rows = golden["inputs"]["gt_token_logprobs_per_turn_start"]
     context = Context([0] * 8, [2, 4, 6, 8], [Branch((1, 1, 1, 1), 1, 4)])
     replies = [[None, *[-9.0] * point, *row] for point, row in zip(context.points, rows, strict=True)]
-    (found,) = beliefs.prompt_logprob_beliefs([context], lambda prompts: replies)
+    (found,) = beliefs.prompt_logprob_beliefs([context], lambda *_: replies)
     np.testing.assert_allclose(np.exp(found), golden["outputs"]["length_normalised_prob"], atol=1e-6)

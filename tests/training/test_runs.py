@@ -11,12 +11,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 
-from agentgym.credit import make  # noqa: E402
-from agentgym.training.logprobs import batch_logprobs  # noqa: E402
-from agentgym.training.metrics import read_metrics  # noqa: E402
-from agentgym.training.trainer import Trainer, train  # noqa: E402
-from agentgym.training.update import minibatches  # noqa: E402
-from training.test_trainer import config_of, curve_of  # noqa: E402
+from agentgym.credit import make
+from agentgym.training.logprobs import batch_logprobs
+from agentgym.training.metrics import read_metrics
+from agentgym.training.trainer import Trainer, train
+from agentgym.training.update import minibatches
+from training.test_trainer import config_of, curve_of
 
 CHILD = """
 import sys, conftest

@@ -40,6 +40,7 @@ class _Killed(Exception):
 
 
 METHODS = {
+    "muon": {"warm_start": {"matrix_learning_rate": 0.02}},
     "grpo": {"credit": {"method": "grpo"}},
     "turn_rloo": {"credit": {"method": "turn_rloo"}, "rl": {"kl_coef": 0.1}},
     "spa": {"credit": {"method": "spa"}},
@@ -51,6 +52,7 @@ METHODS = {
 @pytest.mark.parametrize(
     ("name", "stop"),
     [
+        ("muon", ("warm_start", 2)),
         ("grpo", ("warm_start", 2)),
         ("turn_rloo", ("rl", 1)),
         ("spa", ("rl", 2)),

@@ -41,6 +41,13 @@ _SETTINGS = "agentgym.json"
 _BLOCK = 256
 
 
+def analyze(analyzer: Analyzer) -> Callable[[str], list[str]]:
+    """The function that turns text into terms. Raises ConfigError for an unknown analyzer."""
+    if analyzer not in _ANALYZERS:
+        raise ConfigError(f"Unknown analyzer {analyzer!r}. Known: {', '.join(_ANALYZERS)}.")
+    return _ANALYZERS[analyzer]
+
+
 class BM25:
     """A BM25 index. Make one with ``build`` or ``load``."""
 

@@ -85,6 +85,7 @@ class StoredCatalogue:
         self._records = _Lines.open(folder, "products")
         self._rows = _Lines.open(folder, "rows")
         self._bases: npt.NDArray[np.int32] = _mapped(folder / "bases.npy")
+        self._bases_with: dict[int, npt.NDArray[np.int64]] = {}
         self._index = BM25.load(folder / "bm25")
         self._mark = _MARKS[split]
         self.product = lru_cache(maxsize=_DECODED_PRODUCTS)(self._product)
@@ -100,10 +101,11 @@ class StoredCatalogue:
         """How many products goals may ask for."""
         return len(self._bases)
 
-    @property
-    def near_misses(self) -> npt.NDArray[np.int32]:
-        """Near misses of each base, shape ``[n_bases]``."""
-        return self._bases[:, 4]
+    def bases_with(self, near_misses: int) -> npt.NDArray[np.int64]:
+        """Numbers of the bases with at least so many near misses."""
+        if near_misses not in self._bases_with:
+            self._bases_with[near_misses] = np.flatnonzero(self._bases[:, 4] >= near_misses)
+        return self._bases_with[near_misses]
 
     def base(self, number: int) -> Base:
         """The base of that number, from 0 to ``n_bases - 1``."""

@@ -59,12 +59,13 @@ class WebShopExpert:
         goal = self.game.state.goal
         options = goal["goal_options"]
         values = options.values() if isinstance(options, Mapping) else options
-        return [" ".join((goal["query"], *goal["attributes"], *values)).lower(), goal["name"].lower()]
+        words = " ".join((goal["query"], *goal["attributes"], *values))
+        return [words.lower(), goal["name"].lower(), f"<q> {goal['query']}"]
 
     def _next_query(self) -> str:
         queries = self._queries()
         last = " ".join(self.game.state.visit.keywords)
-        return queries[1] if last == queries[0] else queries[0] if last != queries[1] else f"<q> {_kind(self.game)}"
+        return queries[(queries.index(last) + 1) % len(queries)] if last in queries else queries[0]
 
 
 def wanted_options(product: Product, wanted: Mapping[str, str] | list[str]) -> dict[str, str]:
@@ -87,11 +88,6 @@ def wanted_options(product: Product, wanted: Mapping[str, str] | list[str]) -> d
 
 def _ratio(value: str, wanted: str) -> int:
     return token_set_ratio(normalize_color(value), normalize_color(wanted))
-
-
-def _kind(game: WebShopGame) -> str:
-    query: str = game.state.goal["query"]
-    return query
 
 
 def _search(keywords: str) -> Action:

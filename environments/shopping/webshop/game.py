@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -41,7 +41,7 @@ class WebShopFormat(ActionFormat):
             return Parsed(error="A message begins with search[words] or click[value].")
         return Parsed((Action(name, {_parameter(tools[name]): argument}),))
 
-    def render(self, actions: Any, tools: Tools, thought: str = "") -> str:
+    def render(self, actions: Sequence[Action], tools: Tools, thought: str = "") -> str:
         """See ``ActionFormat.render``. There is no place for a thought."""
         return "".join(f"{action.name}[{next(iter(action.arguments.values()))}]" for action in actions)
 

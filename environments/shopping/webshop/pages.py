@@ -20,6 +20,8 @@ BUY_NOW = "Buy Now"
 SUB_PAGES = ("Description", "Features", "Reviews")
 ATTRIBUTES_PAGE = "Attributes"
 
+SEPARATOR = " [SEP] "
+
 _HTML_SPACES = " \n\t\f\r"
 
 
@@ -75,18 +77,13 @@ def results_page(instruction: str, page: int, total: int, rows: Iterable[Row]) -
     return nodes
 
 
-def item_page(instruction: str, product_part: Iterable[Node]) -> list[Node]:
-    """A product with its options. ``product_part`` is the part below the buttons, from ``product_nodes``."""
-    return [
-        *_instruction(instruction),
-        Node(BACK_TO_SEARCH, Kind.BUTTON),
-        Node(PREV_PAGE, Kind.BUTTON),
-        *product_part,
-    ]
+def item_head(instruction: str) -> list[Node]:
+    """The upper part of a product's pages."""
+    return [*_instruction(instruction), Node(BACK_TO_SEARCH, Kind.BUTTON), Node(PREV_PAGE, Kind.BUTTON)]
 
 
 def product_nodes(product: Product, *, show_attributes: bool) -> tuple[Node, ...]:
-    """The part of a product's page that is the same in every episode."""
+    """The rest of a product's page, which is the same in every episode."""
     nodes: list[Node] = []
     for name, values in product.options.items():
         nodes.extend(_cell(name))
@@ -103,7 +100,7 @@ def product_nodes(product: Product, *, show_attributes: bool) -> tuple[Node, ...
 
 def sub_page(instruction: str, product: Product, name: str) -> list[Node]:
     """The description, features, reviews (always none) or attributes of a product."""
-    nodes = [*_instruction(instruction), Node(BACK_TO_SEARCH, Kind.BUTTON), Node(PREV_PAGE, Kind.BUTTON)]
+    nodes = item_head(instruction)
     if name == "Description":
         nodes.extend(_cell(product.description))
     elif name == "Features":
@@ -140,7 +137,7 @@ def _html_json(value: Mapping[str, str]) -> str:
 
 def render_text(nodes: Iterable[Node]) -> str:
     """Observation mode ``text``: stripped nodes joined by ``" [SEP] "``."""
-    return " [SEP] ".join([node.text.strip() for node in nodes])
+    return SEPARATOR.join([node.text.strip() for node in nodes])
 
 
 def render_text_rich(nodes: Iterable[Node], url: str, visited: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,6 +67,16 @@ class Visit:
     """Shown on the last page."""
 
 
+class _Prepared(NamedTuple):
+    """What a product's page has in every episode."""
+
+    nodes: tuple[Node, ...]
+    text: str
+    """In observation mode ``text``."""
+    clickables: tuple[str, ...]
+    """Buttons, then option values."""
+
+
 class Site:
     """The shop over one catalogue.
 
@@ -79,7 +90,7 @@ class Site:
         self.catalogue = catalogue
         self.show_attributes = show_attributes
         self.session = session
-        self._product_nodes = lru_cache(maxsize=_PREPARED_PAGES)(self._prepare)
+        self._prepared = lru_cache(maxsize=_PREPARED_PAGES)(self._prepare)
 
     # ------------------------------------------------------------------ what a visitor sees
 
@@ -92,13 +103,16 @@ class Site:
             return pages.results_page(visit.instruction, visit.page, len(visit.results), rows)
         product = self.product(visit)
         if visit.place is Place.ITEM:
-            return pages.item_page(visit.instruction, self._product_nodes(visit.item))
+            return [*pages.item_head(visit.instruction), *self._prepared(visit.item).nodes]
         if visit.place is Place.SUB_PAGE:
             return pages.sub_page(visit.instruction, product, visit.sub_page)
         return pages.done_page(product.asin, visit.options, visit.reward)
 
     def text(self, visit: Visit) -> str:
         """The page in observation mode ``text``."""
+        if visit.place is Place.ITEM:
+            head = pages.render_text(pages.item_head(visit.instruction))
+            return head + pages.SEPARATOR + self._prepared(visit.item).text
         return pages.render_text(self.nodes(visit))
 
     def text_rich(self, visit: Visit) -> str:
@@ -132,10 +146,7 @@ class Site:
             names.append(pages.NEXT_PAGE.lower())
             names += [self.catalogue.row(position).asin.lower() for position in self._shown(visit)]
         elif visit.place is Place.ITEM:
-            names += [name.lower() for name in pages.SUB_PAGES]
-            names += [pages.ATTRIBUTES_PAGE.lower()] if self.show_attributes else []
-            names.append(pages.BUY_NOW.lower())
-            names += [value for values in self.product(visit).options.values() for value in values]
+            names += self._prepared(visit.item).clickables
         return list(dict.fromkeys(names))
 
     def product(self, visit: Visit) -> Product:
@@ -143,9 +154,13 @@ class Site:
         assert visit.item is not None
         return self.catalogue.product(visit.item)
 
-    def _prepare(self, position: int | None) -> tuple[Node, ...]:
+    def _prepare(self, position: int | None) -> _Prepared:
         assert position is not None
-        return pages.product_nodes(self.catalogue.product(position), show_attributes=self.show_attributes)
+        product = self.catalogue.product(position)
+        nodes = pages.product_nodes(product, show_attributes=self.show_attributes)
+        buttons = [node.text.lower() for node in nodes if node.kind is pages.Kind.BUTTON]
+        values = [value for values in product.options.values() for value in values]
+        return _Prepared(nodes, pages.render_text(nodes), (*buttons, *values))
 
     def _shown(self, visit: Visit) -> Sequence[int]:
         return visit.results[(visit.page - 1) * PRODUCT_WINDOW : visit.page * PRODUCT_WINDOW]
@@ -171,9 +186,7 @@ class Site:
         return True
 
     def _click(self, visit: Visit, name: str, rng: np.random.Generator) -> None:
-        # keywords and options stand in the address, so that they can forge the kind of page that is looked up there
-        address = self.url(visit)
-        place = next((place for place in Place if place in address), Place.INDEX)
+        place = self._looked_up(visit)
         if name == pages.BUY_NOW.lower():
             visit.place = Place.DONE
         elif name == pages.BACK_TO_SEARCH.lower():
@@ -188,6 +201,13 @@ class Site:
             visit.place, visit.sub_page = Place.SUB_PAGE, _SUB_PAGES[name]
         else:
             self._open_item(visit, name)
+
+    def _looked_up(self, visit: Visit) -> Place:
+        """Kind of the page by its address, in which keywords and options stand too and can forge another kind."""
+        if "_" not in "".join((*visit.keywords, *visit.options, *visit.options.values())):
+            return visit.place  # every name that could be forged has an underscore
+        address = self.url(visit)
+        return next(place for place in Place if place in address)
 
     def _open_index(self, visit: Visit) -> None:
         visit.place, visit.keywords, visit.page, visit.results = Place.INDEX, [], 1, ()

@@ -20,6 +20,9 @@ from agentgym.environments.shopping.webshop.ranking import ListCatalogue, Ranker
 TEST_GOALS, VALIDATION_GOALS = 500, 1000
 """The split of the published baselines: goals 0 to 499 test, 500 to 1499 validation, the rest train."""
 
+_REMEMBERED = 1024
+"""Drawn tasks that are kept, since the episodes of a group share theirs."""
+
 
 class WebShopTasks(TaskSource, Protocol):
     """Goals, and the catalogue that belongs to a split."""
@@ -88,7 +91,7 @@ class GeneratedGoals(GeneratedTasks):
     """Goals in the official form over the procedural catalogue, one catalogue a split."""
 
     def __init__(self, size: int, human: bool, seed: int, ranker: Ranker | None) -> None:
-        super().__init__(self._task)
+        super().__init__(lru_cache(maxsize=_REMEMBERED)(self._task))
         self._size, self._human, self._seed, self._ranker = size, human, seed, ranker
         self._opened: dict[str, StoredCatalogue] = {}
         CatalogSpec(size, seed)  # refuses a bad size now rather than at the first reset

@@ -1,0 +1,1 @@
+"""Search for models of a million parameters with a vocabulary of words."""

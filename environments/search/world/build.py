@@ -1,0 +1,158 @@
+"""Building a world once and opening it many times.
+
+A built world is a folder: the corpus, its index and the questions, all mapped into memory when opened. Its name tells
+what it was made from, the code included, so that a world of an older version is never taken for a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentgym.core.errors import ConfigError
+from agentgym.core.tasks import SPLITS
+from agentgym.environments.search.library import Library, Questions
+from agentgym.environments.search.world.cells import PER_CELL, Cell, make_cell
+from agentgym.tools import retriever
+from agentgym.tools.retriever.corpus import Corpus, Passage, Texts
+from agentgym.tools.retriever.impact import ImpactIndex
+
+LEAST_CELLS = 10
+"""Cells of the smallest world: so many that every split has one."""
+QUESTION_CELLS = 400
+"""Cells that have questions; further ones hold documents alone."""
+MANY_CELLS = 300
+"""From here on cells are made in several processes."""
+_SHOWN = 3
+"""A search of the reasoning chain should show its document among so many."""
+
+
+def open_world(seed: int = 0, documents: int = 10_000) -> Library:
+    """The world of a seed with about so many documents (at least 1,600). The first call builds it and keeps it in the
+    cache folder: ``$AGENTGYM_CACHE``, else ``agentgym`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    Raises:
+        ConfigError: ``documents`` is below 1, or the cache folder can't be written.
+    """
+    if documents < 1:
+        raise ConfigError(f"documents must be at least 1, got {documents}.")
+    cells = max(LEAST_CELLS, -(-documents // PER_CELL))
+    return _open(cache_folder(), seed, cells)
+
+
+def cache_folder() -> Path:
+    """Where built worlds are kept."""
+    named = os.environ.get("AGENTGYM_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "agentgym"
+
+
+@lru_cache(maxsize=4)
+def _open(cache: Path, seed: int, cells: int) -> Library:
+    folder = cache / f"search-{seed}-{cells}-{_version()}"
+    if not (folder / "splits.npy").exists():
+        _build_into(folder, seed, cells)
+    return Library(Corpus.load(folder / "corpus"), ImpactIndex.load(folder / "index"), Questions.load(folder))
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Digest of the code that makes worlds."""
+    found = hashlib.blake2b(digest_size=6)
+    for folder in (Path(__file__).parent, Path(str(retriever.__file__)).parent):
+        for path in sorted(folder.glob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _build_into(folder: Path, seed: int, cells: int) -> None:
+    """Builds beside ``folder`` and moves into place, so that a half-made world is never seen."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ConfigError(
+            f"The cache folder {str(folder.parent)!r} can't be written ({error}). Name another one in the environment"
+            " variable AGENTGYM_CACHE."
+        ) from error
+    try:
+        build_world(workshop, seed, cells)
+        workshop.chmod(0o755)
+        workshop.rename(folder)
+    except OSError:
+        if not (folder / "splits.npy").exists():  # else another process was quicker, and its world is the same
+            raise
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def build_world(folder: Path, seed: int, cells: int, *, workers: int | None = None) -> None:
+    """Writes a world of so many cells into ``folder``. ``workers``: processes; None: as many as there are processors
+    for large worlds, and this one for small ones."""
+    records: list[dict[str, Any]] = []
+    splits: list[int] = []
+    count = 0
+
+    def passages() -> Iterator[Passage]:
+        nonlocal count
+        for number, cell in enumerate(_cells(seed, cells, workers)):
+            for record in cell.questions:
+                for step in record["chain"]:
+                    step["documents"] = [count + i for i in step["documents"]]
+                records.append(record)
+                splits.append(split_of(number))
+            for contents in cell.documents:
+                yield Passage(str(count), contents)
+                count += 1
+
+    Corpus.write(folder / "corpus", passages())
+    corpus = Corpus.load(folder / "corpus")
+    index = ImpactIndex.build(corpus.contents())
+    index.save(folder / "index")
+    for record in records:
+        for step in record["chain"]:
+            step["query"] = _findable(step, corpus, index)
+    Texts.write(folder, "questions", (json.dumps(record, ensure_ascii=False) for record in records))
+    np.save(folder / "splits.npy", np.asarray(splits, dtype=np.uint8))
+
+
+def split_of(cell: int) -> int:
+    """The split that all questions of a cell belong to: eight cells in ten train, one validates, one tests."""
+    return max(0, cell % LEAST_CELLS - (LEAST_CELLS - len(SPLITS)))
+
+
+def _cells(seed: int, cells: int, workers: int | None) -> Iterator[Cell]:
+    make = partial(_make, seed, cells)
+    if workers is None:
+        workers = os.cpu_count() or 1 if cells >= MANY_CELLS else 1
+    if workers == 1:
+        yield from map(make, range(cells))
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(make, range(cells), chunksize=16)
+
+
+def _make(seed: int, cells: int, number: int) -> Cell:
+    return make_cell(seed, number, cells, questions=number < QUESTION_CELLS)
+
+
+def _findable(step: dict[str, Any], corpus: Corpus, index: ImpactIndex) -> str:
+    """The query of a step; where it finds none of the documents, a title among them or the whole sentence."""
+    wanted = set(step["documents"])
+    for query in (step["query"], *(corpus[i].title for i in step["documents"]), step["text"]):
+        if wanted.intersection(index.search(query, _SHOWN).ids.tolist()):
+            return str(query)
+    return str(step["query"])
