@@ -23,7 +23,8 @@ from agentgym.testing.goldens.compare import TOLERANCE, Masked, disagreement
 Adapter = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 TABLES = (
-    "agentgym.testing.goldens.credit",
+    "agentgym.testing.goldens.tokens",
+    "agentgym.testing.goldens.turns",
     "agentgym.testing.goldens.losses",
     "agentgym.testing.goldens.schemes",
     "agentgym.testing.goldens.learned",

@@ -111,9 +111,10 @@ def test_spa_with_progress_alone_is_the_turn_baseline(batch):
 
 @quick(20)
 @given(batches(forks=False, masked=0.0))
-def test_nothing_redistributed_is_leave_one_out(batch):
-    same(make("abc", beta=0.0)(batch), make("rloo", reward="outcome")(batch), atol=1e-7)
-    same(make("red", beta=0.0)(batch), make("rloo", reward="outcome")(batch), atol=1e-7)
+def test_nothing_redistributed_is_the_turn_baseline(batch):
+    at_end = batch.with_turn_rewards(np.where(batch.is_last_turn, batch.outcome[batch.turn_trajectory], 0.0))
+    same(make("abc", beta=0.0)(batch), make("turn_rloo")(at_end), atol=1e-7)
+    same(make("red", beta=0.0)(batch), make("turn_rloo")(at_end), atol=1e-7)
 
 
 @quick(20)

@@ -8,10 +8,19 @@ the *other* trajectories alone.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from agentgym.credit.kernels.normalise import deviation
 from agentgym.credit.segments import BoolArray, FloatArray, IntArray
+
+
+class TurnBaseline(NamedTuple):
+    """Baseline of each turn, and how many other trajectories it rests on; shape (K,) each."""
+
+    value: FloatArray
+    others: IntArray
 
 
 def turn_baseline(
@@ -21,12 +30,13 @@ def turn_baseline(
     owned: BoolArray,
     group: IntArray,
     inherited: IntArray,
-) -> FloatArray:
+) -> TurnBaseline:
     """Mean return-to-go of the other trajectories of the group at the same turn, finished ones counted as 0.
 
     ``b_{i,t} = 1/(n_t − 1) Σ_{j≠i} G_{j,t}`` with ``G_{j,t} = 0`` once j has finished: nothing more is to come there.
     n_t counts the trajectories that don't inherit turn t from a sibling (all of them without forks), since a fork's
-    return depends on the very action that it inherited. A group of one is its own baseline: no credit.
+    return depends on the very action that it inherited. Without others a turn is its own
+    baseline: no credit.
 
     Args:
         to_go: Return-to-go G of each turn, shape (K,).
@@ -36,11 +46,9 @@ def turn_baseline(
         group: Group index of each trajectory, shape (N,).
         inherited: Number of inherited turns of each trajectory, shape (N,).
 
-    Returns:
-        Shape (K,).
     """
     if not len(to_go):
-        return np.zeros(0)
+        return TurnBaseline(np.zeros(0), np.zeros(0, dtype=np.int64))
     span = int(turn_index.max()) + 2
     groups = int(group.max()) + 1
     cell = turn_group * span + turn_index
@@ -53,7 +61,8 @@ def turn_baseline(
     spread = deviation(to_go, cell, owned.astype(np.float64))
     complete = present[cell] == n
     spread = np.where(complete, spread, to_go - total[cell] / np.maximum(n, 1))
-    return np.where(n > 1, to_go - spread * (n / np.maximum(n - 1, 1)), to_go)
+    value = np.where(n > 1, to_go - spread * (n / np.maximum(n - 1, 1)), to_go)
+    return TurnBaseline(value, np.maximum(n - 1, 0))
 
 
 def anchored_baseline(

@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 
 from agentgym.credit.batch import Batch
-from agentgym.credit.kernels.baselines import turn_baseline
+from agentgym.credit.kernels.baselines import TurnBaseline, turn_baseline
 from agentgym.credit.kernels.gae import masked_gae
-from agentgym.credit.kernels.normalise import leave_one_out, whiten
+from agentgym.credit.kernels.normalise import whiten
 from agentgym.credit.result import Credit
-from agentgym.credit.segments import FloatArray, discounted_to_go, segment_sum
+from agentgym.credit.segments import FloatArray, discounted_to_go
 
 Source = Literal["return", "outcome"]
 """``return``: sum of the turn rewards under the run's scheme. ``outcome``: the raw outcome component."""
@@ -39,26 +39,31 @@ def turn_returns(batch: Batch, turn_reward: FloatArray, gamma: float) -> FloatAr
     return discounted_to_go(turn_reward, batch.turn_offsets, gamma)
 
 
-def against_siblings(batch: Batch, to_go: FloatArray) -> FloatArray:
-    """float64[K]: returns-to-go minus the leave-one-out turn baseline."""
-    baseline = turn_baseline(
+def siblings(batch: Batch, to_go: FloatArray) -> TurnBaseline:
+    """The leave-one-out turn baseline of returns-to-go, float64[K]."""
+    return turn_baseline(
         to_go, batch.turn_index, batch.turn_group, batch.owned, batch.group_index, batch.inherited_turns
     )
-    return to_go - baseline
+
+
+def against_siblings(batch: Batch, to_go: FloatArray) -> FloatArray:
+    """float64[K]: returns-to-go minus the leave-one-out turn baseline."""
+    return to_go - siblings(batch, to_go).value
 
 
 def token_returns_against_siblings(batch: Batch, token_reward: FloatArray) -> FloatArray:
-    """float64[T]: undiscounted token returns-to-go minus the mean total of the other trajectories of the group."""
+    """float64[T]: undiscounted token returns-to-go minus the turn baseline of the returns at the turn's first token."""
+    batch.require_tokens()
     to_go = discounted_to_go(token_reward, batch.token_offsets, 1.0)
-    total = segment_sum(token_reward, batch.token_offsets)
-    baseline = leave_one_out(total, batch.group_index)
-    return to_go - np.repeat(baseline, np.diff(batch.token_offsets))
+    baseline = siblings(batch, to_go[batch.turn_start])
+    spread = batch.over_turns(np.where(baseline.others > 0, baseline.value, np.nan))
+    return np.where(np.isnan(spread), 0.0, to_go - spread)
 
 
 def token_reward_credit(
     batch: Batch, token_reward: FloatArray, estimator: Estimator, gamma: float, lam: float
 ) -> Credit:
-    """Credit of given token rewards: returns-to-go against siblings' totals, or PPO's GAE (column ``value``)."""
+    """Credit of given token rewards: returns-to-go against siblings, or PPO's GAE (column ``value``)."""
     if estimator == "siblings":
         return Credit.from_tokens(batch, token_returns_against_siblings(batch, token_reward))
     found = masked_gae(token_reward, batch.column("value"), batch.policy_mask, batch.token_offsets, gamma, lam)

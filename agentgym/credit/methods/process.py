@@ -138,7 +138,8 @@ class ProRag(Parameters):
     """``A_k = z(R_i) + β (s_k − μ) / sqrt(var + 1e-8)`` with μ and var over the group's steps.
 
     The release takes them over tokens, so long steps dominate (``prorag_released``). Equal scores: exactly 0 (rounding
-    noise of about 3e-4 in the release). Absent scores (NaN) are in no population and add 0. Group of one: z is 0.
+    noise of about 3e-4 in the release). Absent scores (NaN) are in no population and add 0. A lone trajectory:
+    z(R) is 0, its steps are compared with each other.
 
     Args:
         beta: β.
@@ -189,7 +190,8 @@ class Rlvmr(Parameters):
     """``A_k = α z(R_i) + (1 − α) z(m_k)``; m_k is compared with turns of the group that carry the same tag.
 
     The release adds ``w z(m_k)`` to ``z(R_i)``, takes the episode's statistics over turns and leaves lone values raw
-    (``rlvmr_released``). `agentgym.rules` has the tag rewards m. Group of one: 0; a tag used once: 0.
+    (``rlvmr_released``). `agentgym.rules` has the tag rewards m. A lone trajectory: z(R) is 0. A tag
+    used once: 0.
 
     Args:
         episode_weight: α.

@@ -26,7 +26,7 @@ class Abc(Parameters):
     """``r_k = β R a_k + (1 − β) R [k is last]``, a the attention of the reward model's last row; Σ_k r_k = R.
 
     The paper hands r to PPO (``abc_ppo``, column ``value``); without a critic the return-to-go of a token is compared
-    with the mean reward of the other trajectories. Group of one: it is its own baseline.
+    with the other trajectories' at the start of the same turn, as in `turn_rloo`. Group of one: 0.
 
     Args:
         beta: Share of R that is spread.
@@ -65,7 +65,7 @@ class Red(Parameters):
     """``r_k = β (s after k − s before k) + (1 − β) R [k is last]``; the differences telescope.
 
     What the environment's reply adds to the score belongs to the policy token before it. No code was found. Estimators
-    as in `Abc`.
+    as in `Abc`. Group of one: 0.
 
     Args:
         beta: Share that is redistributed; below 1 the method needs R.
@@ -103,7 +103,7 @@ class Red(Parameters):
 class ArenaMethod(Parameters):
     """``A_i = z(1 − rank_i / (n − 1))``, which `agentgym.credit.scorers.Arena` writes into the column ``arena_reward``.
 
-    Ranks always spread, also in a group where every episode failed. Group of one: 0.
+    Ranks always spread, also in a group where every episode failed.
     """
 
     def __call__(self, batch: Batch) -> Credit:

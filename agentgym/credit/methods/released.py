@@ -36,7 +36,8 @@ class SpaReleased(Parameters):
     """``r_k = (R_i − mean_{j≠i} R_j + β g_k) (S − 1 − k)``; the last turn counts as grounded and always gets reward 0.
 
     The data script overwrites every estimated ĉ_k with the same leave-one-out outcome; the trainer multiplies step k
-    of S by S − 1 − k. The release hands this to PPO; here the token return-to-go is compared with the siblings'.
+    of S by S − 1 − k. The release hands this to PPO; here the token return-to-go is compared with the
+    siblings'. Group of one: 0.
 
     Args:
         beta: Weight of the grounding.
@@ -89,7 +90,7 @@ class IgpoReleased(Parameters):
 
     (1) A gain of exactly 0 is written as 1e-10. (2) The outcome stands at token ``Σ mask − 1``, wrong where environment
     tokens lie inside. (3) A turn whose *standardised* reward is exactly 0 merges into the next. Curriculum weights act
-    before standardising, so with ``joint=False`` they cancel. Group of one: 0.
+    before standardising, so with ``joint=False`` they cancel. A population of one value: 0.
 
     Args:
         gain: ``prob`` or ``log_prob``.
@@ -174,7 +175,7 @@ class Igpo2025(Parameters):
 class IgpoFireworks(Parameters):
     """``r̃_k = z(gain_k) + z(outcome_k)`` over all turns (outcome 0 before the last turn), ``Â_k = r̃_k + γ Â_{k+1}``.
 
-    Group of one or standard deviation below eps: 0.
+    A single turn, or a standard deviation below eps: 0.
 
     Args:
         gain: ``prob`` or ``log_prob``.

@@ -81,8 +81,8 @@ class Igpo(Parameters):
     """``r_k = b_{k+1} − b_k`` for all turns but the last, ``r_K = outcome``; ``Â_k = z(r_k) + γ Â_{k+1}``.
 
     b_k is the probability (or log-probability) of the accepted answer before turn k, length-normalised. Boundaries are
-    spans, so a gain of exactly 0 is a measured zero; an absent belief leaves its gains out of the population. Group
-    of one: 0. Equal outcomes: the gains alone still give signal.
+    spans, so a gain of exactly 0 is a measured zero; an absent belief leaves its gains out of the population. A lone
+    trajectory: its turns are compared with each other. Equal outcomes: the gains alone still give signal.
 
     Args:
         gain: ``prob`` (paper) or ``log_prob``.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from agentgym.credit import Batch
+from agentgym.credit import Batch, make
 from agentgym.testing.goldens.compare import Masked
 
 
@@ -70,3 +70,11 @@ def rows_batch(inputs: Mapping[str, Any], turn_reward: Any, columns: Mapping[str
     back = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
     return Rows(batch, totals, back, np.asarray(inputs["response_mask"]) > 0)
+
+
+def dense_outcome(inputs: Mapping[str, Any], method: str, **parameters: Any) -> dict[str, Any]:
+    """A method on (B, L) token rewards whose advantages and returns are the same numbers."""
+    batch = dense_batch(inputs)
+    token = batch.dense(make(method, **parameters)(batch).token)
+    found = Masked(token, np.asarray(inputs["response_mask"]) > 0)
+    return {"advantages": found, "returns": found}

@@ -1,4 +1,4 @@
-"""Adapters for the golden files of credit methods: each builds a `Batch` and calls a registered method or a kernel."""
+"""Adapters for golden files of methods on turns, each through a `Batch` or a kernel."""
 
 from __future__ import annotations
 
@@ -14,68 +14,17 @@ from agentgym.credit.kernels.igpo import accumulate
 from agentgym.credit.kernels.implicit import scale_by_largest
 from agentgym.credit.kernels.mt_grpo import before_first_result, mt_grpo_advantage
 from agentgym.credit.kernels.normalise import normalise
-from agentgym.credit.kernels.pure import score_from_logits, softmin_weighted
-from agentgym.credit.kernels.redistribute import attention_distribution
-from agentgym.credit.kernels.returns import policy_token_returns, returns_cut_by_mask
 from agentgym.credit.methods.common import turn_returns
-from agentgym.credit.methods.process import ProRag, PureReleased
+from agentgym.credit.methods.process import ProRag
 from agentgym.credit.methods.released import SpaReleased
 from agentgym.credit.methods.signals import step_signal
-from agentgym.credit.methods.token_returns import Prime
 from agentgym.credit.methods.turns import anchor_codes
-from agentgym.credit.scorers import Arena
 from agentgym.credit.segments import discounted_to_go
 from agentgym.testing.goldens.compare import Masked
-from agentgym.testing.goldens.layout import Rows, dense_batch, groups_of, rows_batch
+from agentgym.testing.goldens.layout import Rows, dense_batch, dense_outcome, groups_of, rows_batch
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Any]
-
-
-def _dense_outcome(inputs: Inputs, method: str, **parameters: Any) -> Outputs:
-    """A method on (B, L) token rewards whose advantages and returns are the same numbers."""
-    batch = dense_batch(inputs)
-    token = batch.dense(make(method, **parameters)(batch).token)
-    found = Masked(token, np.asarray(inputs["response_mask"]) > 0)
-    return {"advantages": found, "returns": found}
-
-
-def grpo(inputs: Inputs) -> Outputs:
-    """verl's GRPO; without the standard deviation it is Dr.GRPO."""
-    if not inputs["norm_adv_by_std_in_grpo"]:
-        return _dense_outcome(inputs, "dr_grpo_verl")
-    return _dense_outcome(inputs, "grpo_verl", norm=Norm(eps=inputs.get("epsilon", 1e-6), singleton="raw"))
-
-
-def rloo(inputs: Inputs) -> Outputs:
-    """verl's RLOO."""
-    return _dense_outcome(inputs, "rloo_verl")
-
-
-def opo(inputs: Inputs) -> Outputs:
-    """verl's OPO."""
-    return _dense_outcome(inputs, "opo_verl")
-
-
-def trl_advantages(inputs: Inputs) -> Outputs:
-    """TRL's GRPO advantages with the scale that the case's name says."""
-    if "rewards_per_func" in inputs:
-        return _gdpo(inputs)
-    rewards = inputs["rewards"]
-    scale: Any = next((kind for kind in ("batch", "none") if kind in inputs["_case"]), "group")
-    batch = Batch.build(groups_of(len(rewards), inputs["num_generations"]), [[reward] for reward in rewards])
-    return {"advantages": make("grpo", norm=Norm(scale=scale, eps=1e-4))(batch).trajectory}
-
-
-def _gdpo(inputs: Inputs) -> Outputs:
-    """TRL's ``normalize_then_sum``; null is a reward that doesn't apply."""
-    rewards = np.asarray(inputs["rewards_per_func"], dtype=np.float64)
-    batch = Batch.build(
-        groups_of(len(rewards), inputs["num_generations"]),
-        [[0.0]] * len(rewards),
-        columns={"component_reward": rewards},
-    )
-    return {"advantages": make("gdpo", weights=tuple(inputs["weights"]))(batch).trajectory}
 
 
 def gigpo(inputs: Inputs) -> Outputs:
@@ -126,7 +75,7 @@ def _gigpo_similarity(inputs: Inputs) -> Outputs:
 def igpo(inputs: Inputs) -> Outputs:
     """The February 2026 release on token rewards."""
     scale: Any = "group" if inputs["norm_adv_by_std_in_grpo"] else "none"
-    return _dense_outcome(
+    return dense_outcome(
         inputs,
         "igpo_released",
         signal="token_reward",
@@ -229,89 +178,14 @@ def spa_step_rewards(inputs: Inputs) -> Outputs:
     mask = np.asarray(inputs["mask"])
     columns = {name[:-1]: inputs[name] for name in ("logprobs", "ref_logprobs") if name in inputs}
     batch = Batch.from_dense(list(range(len(mask))), np.zeros(mask.shape), mask, columns=columns)
-    # Scores fill the assistant runs from the last one backwards; the earliest are lost where runs are missing.
-    scores = [list(s)[-count:] for s, count in zip(inputs["step_scores"], batch.turn_counts, strict=True)]
+    # Scores fill the assistant runs from the last one backwards; what has no counterpart at the front is lost or 0.
+    scores = [
+        ([0.0] * count + list(s))[-count:] for s, count in zip(inputs["step_scores"], batch.turn_counts, strict=True)
+    ]
     progress = np.concatenate([np.asarray(s, dtype=np.float64) for s in scores])
     batch = batch.with_columns({"progress": progress, "executable": np.zeros(batch.n_turns, dtype=np.bool_)})
     method = SpaReleased(beta=0.0, attribution="progress", kl_coef=inputs.get("kl_coef", 0.0))
     return {"token_rewards": batch.dense(method.token_reward(batch))}
-
-
-def gae_masked(inputs: Inputs) -> Outputs:
-    """verl's GAE, compared on policy tokens."""
-    batch = dense_batch(inputs, columns={"value": inputs["values"]})
-    credit = make("gae", gamma=inputs["gamma"], lam=inputs["lam"])(batch)
-    return _with_returns(batch, credit, inputs["response_mask"])
-
-
-def bilevel(inputs: Inputs) -> Outputs:
-    """RAGEN's bi-level GAE with its boundaries at non-zero rewards, compared on policy tokens."""
-    batch = dense_batch({**inputs, "response_mask": inputs["loss_mask"]}, columns={"value": inputs["values"]})
-    parameters = {"gamma": inputs["gamma"], "lam": inputs["lam"], "turn_gamma": inputs["high_level_gamma"]}
-    credit = make("bilevel_gae_released", **parameters)(batch)
-    return _with_returns(batch, credit, inputs["loss_mask"])
-
-
-def _with_returns(batch: Batch, credit: Any, mask: Any) -> Outputs:
-    flags = np.asarray(mask) > 0
-    returns = np.where(batch.policy_mask, credit.value_target, 0.0)
-    return {"advantages": Masked(batch.dense(credit.token), flags), "returns": Masked(batch.dense(returns), flags)}
-
-
-def reinforce_pp(inputs: Inputs) -> Outputs:
-    """verl's REINFORCE++ (with a discount) and its baseline form (without)."""
-    if "gamma" not in inputs:
-        return _dense_outcome(inputs, "reinforce_pp_baseline_verl")
-    batch = dense_batch(inputs)
-    mask = np.asarray(inputs["response_mask"]) > 0
-    token = make("reinforce_pp_verl", gamma=inputs["gamma"])(batch).token
-    returns = returns_cut_by_mask(batch.token_rewards, batch.policy_mask, batch.token_offsets, inputs["gamma"])
-    return {"advantages": Masked(batch.dense(token), mask), "returns": Masked(batch.dense(returns), mask)}
-
-
-def remax(inputs: Inputs) -> Outputs:
-    """verl's ReMax, compared on policy tokens."""
-    batch = dense_batch(inputs, columns={"greedy_return": inputs["reward_baselines"]})
-    mask = np.asarray(inputs["response_mask"]) > 0
-    returns = policy_token_returns(batch.token_rewards, batch.policy_mask, batch.token_offsets, 1.0)
-    return {
-        "advantages": Masked(batch.dense(make("remax")(batch).token), mask),
-        "returns": Masked(batch.dense(returns), mask),
-    }
-
-
-def prime(inputs: Inputs) -> Outputs:
-    """The recipe's two streams, compared on policy tokens."""
-    mask = np.asarray(inputs["response_mask"])
-    groups = groups_of(len(mask), inputs["n_samples"])
-    columns = {"token_process_reward": inputs["rm_scores"]}
-    batch = Batch.from_dense(groups, np.zeros(mask.shape), mask, outcomes=inputs["acc"], columns=columns)
-    weights = {"process_weight": inputs["reward_dpo_coef"], "outcome_weight": inputs["reward_gt_coef"]}
-    method = Prime(signal="token_process_reward", **weights)
-    returns = np.where(batch.policy_mask, method.returns(batch), 0.0)
-    return {
-        "advantages": Masked(batch.dense(method(batch).token), mask > 0),
-        "returns": Masked(batch.dense(returns), mask > 0),
-    }
-
-
-def pure_rloo(inputs: Inputs) -> Outputs:
-    """The verl branch: suffix sum or strict suffix minimum."""
-    batch = dense_batch({**inputs, "response_mask": inputs["eos_mask"]})
-    mask = np.asarray(inputs["eos_mask"]) > 0
-    method = PureReleased(inputs["return_aggregate_method"], inputs["adv_norm"], padded_length=mask.shape[1])
-    returns = Masked(batch.dense(method.advantage(batch)), mask)
-    return {"advantages": Masked(batch.dense(method(batch).token), mask), "returns": returns}
-
-
-def pure_softmin(inputs: Inputs) -> Outputs:
-    """Soft-min weights over steps; without a temperature, the mean."""
-    mask = np.asarray(inputs["step_mask"], dtype=np.bool_)
-    score = score_from_logits(np.asarray(inputs["logits"], dtype=np.float64)[mask])
-    offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
-    process = np.zeros(mask.shape)
-    process[mask] = softmin_weighted(score, offsets, inputs.get("temperature"))
-    return {"process_reward": process, "outcome_reward": process.sum(axis=1)}
 
 
 def prorag(inputs: Inputs) -> Outputs:
@@ -393,26 +267,6 @@ def mt_grpo(inputs: Inputs) -> Outputs:
     }
 
 
-def abc_attention(inputs: Inputs) -> Outputs:
-    """The attention of the last response row."""
-    attention = np.asarray(inputs["attention_head_mean"])
-    return {"distribution": attention_distribution(attention, inputs["query_len"], inputs["response_len"])}
-
-
-def arena(inputs: Inputs) -> Outputs:
-    """The released knock-out with a judge that returns the two strengths."""
-    strength = inputs.get("strength", [0.0])
-    calls: list[list[int]] = []
-
-    def judge(first: int, second: int) -> tuple[float, float]:
-        calls.append([first, second])
-        return strength[first], strength[second]
-
-    batch = Batch.build([0] * len(strength), [[0.0]] * len(strength))
-    rewards = Arena(byes="released")(batch, judge)["arena_reward"]
-    return {"rewards": rewards, "n_judge_calls": len(calls), "judge_calls": calls}
-
-
 def istar_step_reward(inputs: Inputs) -> Outputs:
     """Implicit step rewards at the last policy token, and the release's scaling by the largest of the batch."""
     mask = np.asarray(inputs["response_mask"])
@@ -427,10 +281,6 @@ def istar_step_reward(inputs: Inputs) -> Outputs:
 
 
 ADAPTERS: dict[str, Any] = {
-    "grpo": grpo,
-    "rloo": rloo,
-    "opo": opo,
-    "trl_advantages": trl_advantages,
     "gigpo": gigpo,
     "igpo": igpo,
     "igpo_2025_early_attempt": igpo_2025,
@@ -441,16 +291,7 @@ ADAPTERS: dict[str, Any] = {
     "spa_rl_data_org": spa_data_org,
     "spa_step_rewards": spa_step_rewards,
     "istar_step_reward": istar_step_reward,
-    "gae_masked": gae_masked,
-    "turn_gae_bilevel": bilevel,
-    "reinforce_pp": reinforce_pp,
-    "remax": remax,
-    "prime": prime,
-    "pure_rloo": pure_rloo,
-    "pure_softmin": pure_softmin,
     "prorag": prorag,
     "rlvmr:advantage*": rlvmr,
     "mt_grpo": mt_grpo,
-    "abc_attention": abc_attention,
-    "arena_single_elimination": arena,
 }
