@@ -22,7 +22,7 @@ class Exchange:
         self._stream = stream
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._socket.setblocking(False)
-        self._buffer = bytearray()
+        self._buffer = bytearray(_read_ahead(stream))
         self.out, self.err = Clip(limit), Clip(limit)
         self.flooded = False
         """Whether the command wrote so much that it is to be killed."""
@@ -30,6 +30,7 @@ class Exchange:
     def run(self, stdin: bytes, deadline: float) -> bool:
         """Moves bytes until the command closes its side. False: the deadline passed, or it floods."""
         pending = memoryview(stdin)
+        self._split()
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if stdin else 0))
             while (left := deadline - time.monotonic()) > 0:
@@ -62,6 +63,11 @@ class Exchange:
         except BlockingIOError:
             return True
         self._buffer += chunk
+        self._split()
+        return bool(chunk)
+
+    def _split(self) -> None:
+        """Hands every whole frame to its output."""
         while len(self._buffer) >= _HEADER.size:
             kind, size = _HEADER.unpack_from(self._buffer)
             end = _HEADER.size + size
@@ -69,7 +75,6 @@ class Exchange:
                 break
             (self.err if kind == 2 else self.out).add(bytes(self._buffer[_HEADER.size : end]))
             del self._buffer[:end]
-        return bool(chunk)
 
     def __enter__(self) -> Exchange:
         return self
@@ -79,3 +84,13 @@ class Exchange:
     ) -> None:
         self._stream.close()
         self._socket.close()
+
+
+def _read_ahead(stream: Any) -> bytes:
+    """What came in one piece with the headers of the HTTP answer: their reader has taken it off the socket already."""
+    response = getattr(stream, "_response", None)
+    if response is None:
+        return b""
+    reader = response.raw._fp.fp
+    waiting = reader.peek()  # the socket does not block, so this looks no further than there is something
+    return bytes(reader.read1(len(waiting))) if waiting else b""

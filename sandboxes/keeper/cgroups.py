@@ -134,9 +134,11 @@ class Group:
                 (self._paths["memory"] / "memory.swap.max").write_text("0")
 
     def enter(self) -> None:
-        """Moves the calling process in."""
+        """Moves the calling process in, which must have one thread."""
+        # Moving one's own thread, which version 1 can, spares the kernel a lock that takes it up to 10 ms.
+        name = "tasks" if self._version == 1 else "cgroup.procs"
         for path in set(self._paths.values()):
-            (path / "cgroup.procs").write_text("0")
+            (path / name).write_text("0")
 
     def oom_kills(self) -> int:
         """Processes that the kernel killed for memory so far."""

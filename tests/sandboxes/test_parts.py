@@ -1,5 +1,6 @@
 """Parts that need no backend, and what only bubblewrap has."""
 
+import io
 import os
 import pickle
 import socket
@@ -7,6 +8,8 @@ import struct
 import subprocess
 import sys
 import threading
+import time
+import types
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 
 from agentgym.core.errors import AgentGymError, ConfigError, Fault, UnknownNameError, UnsupportedError
 from agentgym.sandboxes import Limits, SandboxSpec, bubblewrap, diagnose, open_sandbox, seccomp
+from agentgym.sandboxes.docker_stream import Exchange
 from agentgym.sandboxes.keeper import cgroups
 from agentgym.sandboxes.plain import PlainSandbox, UnisolatedWarning
 from agentgym.sandboxes.relay import addresses
@@ -203,6 +207,23 @@ def test_a_forked_process_has_sandboxes_of_its_own() -> None:
         env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+def test_docker_output_that_comes_with_the_headers_is_not_lost() -> None:
+    """A quick command's output may lie in the HTTP reader's buffer when the raw socket is taken over."""
+    ours, theirs = socket.socketpair()
+    theirs.sendall(struct.pack(">BxxxI", 1, 5) + b"early" + struct.pack(">BxxxI", 2, 3) + b"er")
+    raw = ours.makefile("rb", buffering=0)
+    reader = io.BufferedReader(raw)  # type: ignore[type-var]
+    reader.peek()
+    raw._response = types.SimpleNamespace(raw=types.SimpleNamespace(_fp=types.SimpleNamespace(fp=reader)))  # type: ignore[attr-defined]
+    raw._sock = ours  # type: ignore[attr-defined]
+    with Exchange(raw, 100) as exchange:
+        theirs.sendall(b"r")
+        theirs.close()
+        assert exchange.run(b"", time.monotonic() + 5)
+        assert (exchange.out.value(), exchange.err.value()) == (b"early", b"err")
+    reader.close()
 
 
 def test_the_suite_names_what_is_broken() -> None:
