@@ -1,8 +1,8 @@
 """Worlds of two-word names: who lives where, who is whose friend, who owns what.
 
 Every task has a small world of its own, so that nothing can be learned by heart. A name is a pair from two lists of
-words, and every pair belongs to one split alone: the splits share all words and no name, so that a model has to copy what
-it finds.
+words, and every pair belongs to one split alone: the splits share all words and no name, so that a model has to copy
+what it finds.
 """
 
 from __future__ import annotations
