@@ -133,7 +133,7 @@ class SearchGame(Game):
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """The question."""
-        corpus = self._library.corpus
+        corpus = self._library_at(task.task_id).corpus
         steps = tuple(frozenset(corpus[i].id for i in step["documents"]) for step in task.data["chain"])
         self.state = State.of(task.task_id, task.data, steps)
         if self._injected:
@@ -160,10 +160,18 @@ class SearchGame(Game):
         components = {**outcome.components, **judged}
         return Outcome(text, components, executable=outcome.executable, tags=outcome.tags)
 
+    def _library_at(self, task_id: str) -> Library:
+        """The documents of a task."""
+        return self._library
+
+    def _engine_now(self) -> Engine:
+        """What this task is searched with."""
+        return self._engine
+
     def _search(self, action: Action) -> Outcome:
         state, query = self.state, str(action.arguments["query"])
         try:
-            found = self._engine.find(query, self._top_k)
+            found = self._engine_now().find(query, self._top_k)
         except Fault as fault:
             state.failures += 1
             if state.failures >= PATIENCE:
@@ -195,7 +203,7 @@ class SearchGame(Game):
             wanted = list(state.shown)
         for known in wanted:
             kept = state.shown[known]
-            passage = Passage(known, kept) if kept else self._engine.fetch(known)
+            passage = Passage(known, kept) if kept else self._engine_now().fetch(known)
             if passage is not None and (len(wanted) == 1 or passage.title.lower() == name.strip('"').lower()):
                 return passage
         return None

@@ -15,6 +15,7 @@ from agentgym.core.errors import DataError
 from agentgym.core.tasks import SPLITS, ListedTasks, Task
 from agentgym.tools.retriever.base import Retriever
 from agentgym.tools.retriever.corpus import Corpus, Texts
+from agentgym.tools.retriever.impact import ImpactIndex
 
 MOST_HOPS = 6
 """Hops from which on a question counts as hardest."""
@@ -69,6 +70,12 @@ class Library:
     retriever: Retriever
     questions: Questions
     _tasks: dict[str, ListedTasks] = field(init=False, repr=False, default_factory=dict)
+
+    @classmethod
+    def empty(cls) -> Library:
+        """No documents and no questions, for games that make them with each task."""
+        texts = Texts.of(["nothing"])
+        return cls(Corpus(texts), ImpactIndex.build(["nothing"]), Questions.of({}))
 
     def tasks(self, belief: str) -> ListedTasks:
         """The questions as tasks: ids are ``"<split>/<number>"``. ``belief``: goes into the reference."""

@@ -91,7 +91,12 @@ SCHEMES = {
     "searchr1": RewardScheme("searchr1", {"searchr1_em": 1.0}),
     "searchr1-format": RewardScheme("searchr1-format", {"searchr1_em_format": 1.0}),
     "skyrl": RewardScheme("skyrl", {"skyrl_em": 1.0}),
-    "reseek": RewardScheme("reseek", {"answer_em": 1.0, "judge_correct": 0.5}),
+    # as in ReSeek, judging earns nothing without a final answer
+    "reseek": RewardScheme(
+        "reseek",
+        {"answer_em": 1.0, "judge_correct": 0.5},
+        (accumulate(("judge_correct",), on="answer_em", at_least=0.0),),
+    ),
     "r3-rag": RewardScheme(
         "r3-rag",
         {"answer_em": 2.0, "doc_relevance": 1.6},

@@ -28,6 +28,8 @@ from agentgym.tools.retriever.postings import Postings, build_postings
 
 DENSE = 1 << 15
 """Collections up to this size add up everything: that is quicker than being clever."""
+_PROMISING = 8
+"""Documents a wanted hit whose full score is worked out early, for a high bar."""
 _SLACK = np.float32(1e-5)
 """Relative tolerance of pruning, above the rounding of sums in another order."""
 _ARRAYS = ("starts", "ids", "impacts", "largest")
@@ -41,6 +43,8 @@ class _Term(NamedTuple):
 
     ids: _Ids
     impacts: _Floats
+    times: np.float32
+    """How often the query says it."""
     bound: float
     """The most that it can add to a score."""
 
@@ -107,7 +111,7 @@ class ImpactIndex:
         if len(self) <= DENSE:
             scores = np.zeros(len(self), dtype=np.float32)
             for term in terms:
-                scores[term.ids] += term.impacts
+                scores[term.ids] += term.impacts * term.times
             ids = best(scores, k)
             hits = Hits(ids, scores[ids])
         else:
@@ -120,13 +124,20 @@ class ImpactIndex:
         return hits
 
     def _look_up(self, query: str) -> list[_Term]:
-        """The terms of the query that the collection holds, in order; repeated ones again."""
-        postings, found = self._postings, []
+        """The terms of the query that the collection holds, in the order in which they first occur."""
+        postings, times = self._postings, dict[int, int]()
         for text in self._terms(query)[:MAX_QUERY_TERMS]:
             term = postings.vocabulary.get(text)
             if term is not None:
-                span = slice(postings.starts[term], postings.starts[term + 1])
-                found.append(_Term(postings.ids[span], postings.impacts[span], float(postings.largest[term])))
+                times[term] = times.get(term, 0) + 1
+        found = []
+        for term, count in times.items():
+            span = slice(postings.starts[term], postings.starts[term + 1])
+            found.append(
+                _Term(
+                    postings.ids[span], postings.impacts[span], np.float32(count), float(postings.largest[term]) * count
+                )
+            )
         return found
 
     def _candidates(self, terms: list[_Term], k: int) -> _Ids:
@@ -141,11 +152,10 @@ class ImpactIndex:
             while essential < len(terms) and threshold <= rest[essential] * (1 + _SLACK):
                 term = terms[essential]
                 touched.append(term.ids[scores[term.ids] == 0])
-                scores[term.ids] += term.impacts
+                scores[term.ids] += term.impacts * term.times
                 essential += 1
-                if rest[essential] > 0 or essential == len(terms):
-                    candidates = np.concatenate(touched)
-                    threshold = _kth(scores[candidates], k)
+                candidates = np.concatenate(touched)
+                threshold = max(threshold, self._reached(candidates, scores[candidates], terms, k))
             partial = scores[candidates]
             for i in range(essential, len(terms)):
                 keep = partial + rest[i] >= threshold * (1 - _SLACK)
@@ -156,6 +166,14 @@ class ImpactIndex:
         finally:
             for ids in touched:
                 scores[ids] = 0
+
+    @staticmethod
+    def _reached(candidates: _Ids, partial: _Floats, terms: list[_Term], k: int) -> float:
+        """A score that at least ``k`` documents reach: the k-th of the full scores of the most promising ones."""
+        few = _PROMISING * k
+        if len(candidates) > few:
+            candidates = candidates[np.argpartition(partial, len(partial) - few)[-few:]]
+        return _kth(_exact(candidates, terms), k)
 
     def _scratch(self) -> _Floats:
         """Zeros, one a document, kept from query to query; a thread's own."""
@@ -174,7 +192,7 @@ def _impacts_of(ids: _Ids, term: _Term) -> _Floats:
     """What a term adds to each of some documents."""
     places = np.searchsorted(term.ids, ids)
     places[places == len(term.ids)] = 0
-    return np.where(term.ids[places] == ids, term.impacts[places], np.float32(0))
+    return np.where(term.ids[places] == ids, term.impacts[places] * term.times, np.float32(0))
 
 
 def _exact(ids: _Ids, terms: list[_Term]) -> _Floats:

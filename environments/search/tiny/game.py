@@ -10,11 +10,13 @@ import numpy as np
 from agentgym.core.formats import BracketFormat, Tools
 from agentgym.core.game import Observation
 from agentgym.core.rewards import RewardScheme, accumulate
-from agentgym.core.tasks import Task
+from agentgym.core.tasks import Task, TaskSource
+from agentgym.environments.search.engine import Engine, LocalEngine
 from agentgym.environments.search.game import TOOLS, SearchGame
 from agentgym.environments.search.grammar import TagsFormat
+from agentgym.environments.search.library import Library
 from agentgym.environments.search.rewards import SCHEMES
-from agentgym.environments.search.tiny.world import tiny_library
+from agentgym.environments.search.tiny.world import BELIEF, tiny_library, tiny_tasks
 
 _WEIGHTS = {"answer_em": 1.0, "retrieval_recall": 0.2, "format": 0.05, "executable": 0.05, "search_cost": 0.01}
 
@@ -56,12 +58,24 @@ class SearchTinyGame(SearchGame):
     blind_guess = 0.0
 
     def __init__(self, world: int = 0) -> None:
-        super().__init__(tiny_library(world), top_k=1, style="plain")
+        super().__init__(Library.empty(), top_k=1, style="plain", belief=BELIEF)
+        self._world = world
+        self._tasks = tiny_tasks(world)
 
     @property
     def instructions(self) -> str:
         """Nothing: a model of this size learns its job from episodes."""
         return ""
+
+    def tasks(self) -> TaskSource:
+        """Generated without end."""
+        return self._tasks
+
+    def _library_at(self, task_id: str) -> Library:
+        return tiny_library(self._world, task_id)
+
+    def _engine_now(self) -> Engine:
+        return LocalEngine(tiny_library(self._world, self.state.task_id))
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """The bare question."""
