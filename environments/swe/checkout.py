@@ -20,8 +20,8 @@ LIMITS = Limits(wall=30.0, cpu=60.0, memory=1024 * _MIB, processes=128, disk=256
 _ENV = f"{HOME}/.env"
 _SKIPPED = r"\( -name __pycache__ -o -name .pytest_cache -o -path home/agent/.env \) -prune -o"
 _LISTING = (
-    f"cd / && find workspace tmp home/agent {_SKIPPED} ! -type d ! -name '*.pyc' -printf '%y%m\\0%l\\0%p\\0' && "
-    f"printf 'end\\0\\0\\0' && find workspace tmp home/agent {_SKIPPED} -type f ! -name '*.pyc' -print0 | "
+    f"cd / && find workspace/ tmp home/agent {_SKIPPED} ! -type d ! -name '*.pyc' -printf '%y%m\\0%l\\0%p\\0' && "
+    f"printf 'end\\0\\0\\0' && find workspace/ tmp home/agent {_SKIPPED} -type f ! -name '*.pyc' -print0 | "
     "xargs -0 -r sha256sum -z"
 )
 

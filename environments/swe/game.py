@@ -23,6 +23,7 @@ from agentgym.environments.swe.grading import Verdict, grade, run_changed, sourc
 from agentgym.environments.swe.grammar import FunctionFormat
 from agentgym.environments.swe.package import Files, Package
 from agentgym.environments.swe.rewards import COMPONENTS, SCHEMES
+from agentgym.environments.swe.runner import Report
 from agentgym.environments.swe.saved import SavedEpisode
 from agentgym.environments.swe.toolbox import TOOLS, better_tool, search
 from agentgym.sandboxes import WORKSPACE, Sandbox, Shell
@@ -46,6 +47,8 @@ class State:
     instance_id: str
     files: dict[str, str] = field(default_factory=dict)
     """What ``checkout.listing`` says of every file in the sandbox."""
+    given: dict[str, str] = field(default_factory=dict)
+    """``files`` at the start, where the package's own files aren't known otherwise."""
     undo: list[tuple[str, bytes | None]] = field(default_factory=list)
     localised: bool = False
     best_share: float = 0.0
@@ -239,18 +242,22 @@ class SWEGame(Game):
         self.state.tested = self.state_key()
         if suspicious:
             return Outcome(f"The tests could not be run to their end. {suspicious}", tags=("test",))
-        failing = sorted(test for test, outcome in report.outcomes.items() if outcome == "failed")
-        lines = [f"{sum(outcome == 'passed' for outcome in report.outcomes.values())} passed, {len(failing)} failed"]
-        lines += [f"FAILED {test}: {report.messages.get(test, '')}" for test in failing[:_MAX_LISTED]]
-        if len(failing) > _MAX_LISTED:
-            lines.append(f"... and {len(failing) - _MAX_LISTED} more")
         visible = [test for test in bug.fail_to_pass if test not in bug.hidden]
         components = {}
         if visible:
             share = sum(report.outcomes.get(test) == "passed" for test in visible) / len(visible)
             components["test_progress"] = max(share - self.state.best_share, 0.0)
             self.state.best_share = max(share, self.state.best_share)
-        return Outcome("\n".join(lines), components, tags=("test",))
+        return Outcome("\n".join(self._summary(report)), components, tags=("test",))
+
+    @staticmethod
+    def _summary(report: Report) -> list[str]:
+        failing = sorted(test for test, outcome in report.outcomes.items() if outcome == "failed")
+        lines = [f"{sum(outcome == 'passed' for outcome in report.outcomes.values())} passed, {len(failing)} failed"]
+        lines += [f"FAILED {test}: {report.messages.get(test, '')}" for test in failing[:_MAX_LISTED]]
+        if len(failing) > _MAX_LISTED:
+            lines.append(f"... and {len(failing) - _MAX_LISTED} more")
+        return lines
 
     def _do_submit(self) -> Outcome:
         package, bug = self.package, self.bug
