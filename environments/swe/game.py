@@ -21,6 +21,7 @@ from agentgym.environments.swe import tasks as tasks_module
 from agentgym.environments.swe.bugs import Bug, unified_diff, visible_tests
 from agentgym.environments.swe.grading import Verdict, grade, run_changed, source_changes, test_files
 from agentgym.environments.swe.grammar import FunctionFormat
+from agentgym.environments.swe.listing import Listing, noted
 from agentgym.environments.swe.package import Files, Package
 from agentgym.environments.swe.rewards import COMPONENTS, SCHEMES
 from agentgym.environments.swe.runner import Report
@@ -46,7 +47,7 @@ class State:
 
     instance_id: str
     files: dict[str, str] = field(default_factory=dict)
-    """What ``checkout.listing`` says of every file in the sandbox."""
+    """What ``Listing`` says of every file in the sandbox."""
     given: dict[str, str] = field(default_factory=dict)
     """``files`` at the start, where the package's own files aren't known otherwise."""
     undo: list[tuple[str, bytes | None]] = field(default_factory=list)
@@ -100,6 +101,7 @@ class SWEGame(Game):
         self._backend = backend
         self._timeout = command_timeout
         self._sandbox: Sandbox | None = None
+        self._listing = Listing()
         self._dataset: tasks_module.Dataset | None = None
 
     @property
@@ -296,16 +298,16 @@ class SWEGame(Game):
         return {"localised": 1.0}
 
     def _refresh(self) -> None:
-        self.state.files = checkout.listing(self.sandbox)
+        self.state.files = self._listing.look(self.sandbox)
 
     def _note(self, path: str, content: bytes | None) -> None:
         """Takes in a change of one file, without a look at all of them where that isn't needed."""
-        name = posixpath.join(WORKSPACE, path).lstrip("/")
+        name = posixpath.join(WORKSPACE, path)
         known = self.state.files.get(name)
         if content is None:
             self.state.files.pop(name, None)
         elif known is None or known.startswith("f"):
-            self.state.files[name] = checkout.noted(content, known)
+            self.state.files[name] = noted(content, known)
         else:  # a link was written through
             self._refresh()
 
@@ -339,6 +341,7 @@ class SWEGame(Game):
         other = super().clone()
         assert isinstance(other, SWEGame)
         other._sandbox = None
+        other._listing = Listing()
         return other
 
     def render(self) -> str:
@@ -352,6 +355,7 @@ class SWEGame(Game):
         )
 
     def _drop_sandbox(self) -> None:
+        self._listing = Listing()
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None

@@ -127,7 +127,7 @@ class SWERowsGame(SWEGame):
     def _changes(self) -> dict[str, bytes | None]:
         """What the agent changed, without tests, hooks and configuration of tests."""
         now, given = self.state.files, self.state.given
-        prefix = WORKSPACE.lstrip("/") + "/"
+        prefix = WORKSPACE + "/"
         found: dict[str, bytes | None] = {}
         for name in sorted({*now, *given}):
             path = name.removeprefix(prefix)

@@ -15,9 +15,10 @@ from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
 from agentgym.environments.swe.build import command
-from agentgym.environments.swe.checkout import Checkouts, Environment, listing, read_tree
+from agentgym.environments.swe.checkout import Checkouts, Environment, read_tree
 from agentgym.environments.swe.game import SWEGame
 from agentgym.environments.swe.grading import Verdict, grade, source_changes
+from agentgym.environments.swe.listing import Listing
 from agentgym.environments.swe.package import BUNDLED, Package, bundled_files
 from agentgym.environments.swe.rewards import SCHEMES, gated_accumulation
 from agentgym.sandboxes import Sandbox
@@ -194,7 +195,7 @@ def test_the_noted_state_is_the_real_one(env: AgentEnv) -> None:
     _call(env, "replace", path="link", old="y", new="z")
     game = env.game
     assert isinstance(game, SWEGame)
-    assert game.state.files == listing(game.sandbox)
+    assert game.state.files == Listing().look(game.sandbox)
     assert read_tree(game.sandbox)["a b.txt"] == b"z"
 
 
