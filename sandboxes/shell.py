@@ -11,11 +11,14 @@ from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.protocol import HOME, ExecResult, Limits
 
 STATE = f"{HOME}/.shell-state"
+STATE_SCRATCH = f"{STATE}.new"
+"""Left over after every command; holds nothing that counts."""
 MAX_COMMAND = 100_000
 """Bytes of a command. The kernel allows 131,071 for one argument."""
 
 # Readonly variables and those that bash computes can't be set again. ``exec`` and a killed shell leave the state as
-# it was. The state is written beside and moved, so that a command that is killed while writing harms nothing.
+# it was. The state is written beside and moved, so that a command that is killed while writing harms nothing; and only
+# moved when it differs, so that a command that changes nothing leaves the file alone.
 _WRAPPER = r"""
 __save() {
   local __code=$? __name
@@ -29,7 +32,11 @@ __save() {
       esac
     done
     declare -f
-  } >"$1.new" 2>/dev/null && mv -f -- "$1.new" "$1" 2>/dev/null
+  } >"$1.new" 2>/dev/null
+  local __old __new
+  IFS= read -r -d '' __old 2>/dev/null <"$1"
+  IFS= read -r -d '' __new 2>/dev/null <"$1.new"
+  [[ -n $__new && $__new == "$__old" ]] || mv -f -- "$1.new" "$1" 2>/dev/null
   exit $__code
 }
 __command=$2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgym.core.actions import Tool, tool
 from agentgym.sandboxes import ExecResult, Shell
+from agentgym.sandboxes.shell import STATE_SCRATCH
 
 BASH: Tool = tool(
     "bash",
@@ -47,3 +48,6 @@ def clip_middle(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
+__all__ = ["BASH", "MAX_OUTPUT", "STATE_SCRATCH", "clip_middle", "describe", "run"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import sys
 import tarfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agentgym.environments.swe.package import Files, Package
@@ -18,12 +17,6 @@ from agentgym.sandboxes import HOME, WORKSPACE, Limits, Sandbox, SandboxSpec, op
 _MIB = 1 << 20
 LIMITS = Limits(wall=30.0, cpu=60.0, memory=1024 * _MIB, processes=128, disk=256 * _MIB, output=256 * 1024)
 _ENV = f"{HOME}/.env"
-_SKIPPED = r"\( -name __pycache__ -o -name .pytest_cache -o -path home/agent/.env \) -prune -o"
-_LISTING = (
-    f"cd / && find workspace tmp home/agent {_SKIPPED} ! -type d ! -name '*.pyc' -printf '%y%m\\0%l\\0%p\\0' && "
-    f"printf 'end\\0\\0\\0' && find workspace tmp home/agent {_SKIPPED} -type f ! -name '*.pyc' -print0 | "
-    "xargs -0 -r sha256sum -z"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,29 +144,6 @@ def read_tree(sandbox: Sandbox, limit: int = 1 << 20) -> dict[str, bytes]:
             if source is not None:
                 found[member.name.removeprefix("./")] = source.read()
     return found
-
-
-def listing(sandbox: Sandbox) -> dict[str, str]:
-    """Every file in the writable folders, without times: path -> kind, permissions, and digest or target of a link."""
-    result = sandbox.exec(["/bin/sh", "-c", _LISTING], limits=replace(sandbox.spec.limits, output=64 * _MIB))
-    parts = iter(result.stdout.split(b"\0"))
-    found: dict[str, str] = {}
-    for kind, target, path in zip(parts, parts, parts, strict=False):
-        if not path:
-            break
-        found[os.fsdecode(path)] = f"{os.fsdecode(kind)} {os.fsdecode(target)}"
-    for item in parts:
-        if item:
-            content, path = item.split(b"  ", 1)
-            name = os.fsdecode(path)
-            found[name] = f"{found.get(name, '')}{content.decode()}"
-    return found
-
-
-def noted(content: bytes, before: str | None) -> str:
-    """The entry of ``listing`` for a file that was just written."""
-    kind = before.partition(" ")[0] if before else "f644"
-    return f"{kind} {hashlib.sha256(content).hexdigest()}"
 
 
 def _make_venv(sandbox: Sandbox, python: str, packages: bool) -> None:

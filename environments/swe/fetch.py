@@ -54,6 +54,18 @@ def environment_of(package: Package) -> Environment:
     return Environment(str(target))
 
 
+def archive_hash(package: Package) -> str:
+    """Hash of the package's source archive, which is fetched when it is not there."""
+    return hashlib.sha256(_archive_path(package).read_bytes()).hexdigest()
+
+
+def store(package: Package, data: bytes) -> None:
+    """Puts a source archive into the cache."""
+    path = _archive_path(package, fetch=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
 def is_fetched(package: Package) -> bool:
     """Whether it can be used without a network."""
     return package.key == BUNDLED.key or _archive_path(package, fetch=False).is_file()
@@ -69,7 +81,6 @@ def _archive_path(package: Package, *, fetch: bool = True) -> Path:
 def _download(package: Package, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # --no-build-isolation and --no-deps: nothing but the archive is wanted, its metadata is not.
         requirement = f"{package.name}=={package.version}"
         _pip("download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder, requirement)
         found = sorted(Path(folder).glob("*.tar.gz"))

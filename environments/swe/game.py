@@ -21,8 +21,10 @@ from agentgym.environments.swe import tasks as tasks_module
 from agentgym.environments.swe.bugs import Bug, unified_diff, visible_tests
 from agentgym.environments.swe.grading import Verdict, grade, run_changed, source_changes, test_files
 from agentgym.environments.swe.grammar import FunctionFormat
+from agentgym.environments.swe.listing import Listing, noted
 from agentgym.environments.swe.package import Files, Package
 from agentgym.environments.swe.rewards import COMPONENTS, SCHEMES
+from agentgym.environments.swe.runner import Report
 from agentgym.environments.swe.saved import SavedEpisode
 from agentgym.environments.swe.toolbox import TOOLS, better_tool, search
 from agentgym.sandboxes import WORKSPACE, Sandbox, Shell
@@ -45,7 +47,9 @@ class State:
 
     instance_id: str
     files: dict[str, str] = field(default_factory=dict)
-    """What ``checkout.listing`` says of every file in the sandbox."""
+    """What ``Listing`` says of every file in the sandbox."""
+    given: dict[str, str] = field(default_factory=dict)
+    """``files`` at the start, where the package's own files aren't known otherwise."""
     undo: list[tuple[str, bytes | None]] = field(default_factory=list)
     localised: bool = False
     best_share: float = 0.0
@@ -97,6 +101,7 @@ class SWEGame(Game):
         self._backend = backend
         self._timeout = command_timeout
         self._sandbox: Sandbox | None = None
+        self._listing = Listing()
         self._dataset: tasks_module.Dataset | None = None
 
     @property
@@ -239,18 +244,22 @@ class SWEGame(Game):
         self.state.tested = self.state_key()
         if suspicious:
             return Outcome(f"The tests could not be run to their end. {suspicious}", tags=("test",))
-        failing = sorted(test for test, outcome in report.outcomes.items() if outcome == "failed")
-        lines = [f"{sum(outcome == 'passed' for outcome in report.outcomes.values())} passed, {len(failing)} failed"]
-        lines += [f"FAILED {test}: {report.messages.get(test, '')}" for test in failing[:_MAX_LISTED]]
-        if len(failing) > _MAX_LISTED:
-            lines.append(f"... and {len(failing) - _MAX_LISTED} more")
         visible = [test for test in bug.fail_to_pass if test not in bug.hidden]
         components = {}
         if visible:
             share = sum(report.outcomes.get(test) == "passed" for test in visible) / len(visible)
             components["test_progress"] = max(share - self.state.best_share, 0.0)
             self.state.best_share = max(share, self.state.best_share)
-        return Outcome("\n".join(lines), components, tags=("test",))
+        return Outcome("\n".join(self._summary(report)), components, tags=("test",))
+
+    @staticmethod
+    def _summary(report: Report) -> list[str]:
+        failing = sorted(test for test, outcome in report.outcomes.items() if outcome == "failed")
+        lines = [f"{sum(outcome == 'passed' for outcome in report.outcomes.values())} passed, {len(failing)} failed"]
+        lines += [f"FAILED {test}: {report.messages.get(test, '')}" for test in failing[:_MAX_LISTED]]
+        if len(failing) > _MAX_LISTED:
+            lines.append(f"... and {len(failing) - _MAX_LISTED} more")
+        return lines
 
     def _do_submit(self) -> Outcome:
         package, bug = self.package, self.bug
@@ -289,16 +298,16 @@ class SWEGame(Game):
         return {"localised": 1.0}
 
     def _refresh(self) -> None:
-        self.state.files = checkout.listing(self.sandbox)
+        self.state.files = self._listing.look(self.sandbox)
 
     def _note(self, path: str, content: bytes | None) -> None:
         """Takes in a change of one file, without a look at all of them where that isn't needed."""
-        name = posixpath.join(WORKSPACE, path).lstrip("/")
+        name = posixpath.join(WORKSPACE, path)
         known = self.state.files.get(name)
         if content is None:
             self.state.files.pop(name, None)
         elif known is None or known.startswith("f"):
-            self.state.files[name] = checkout.noted(content, known)
+            self.state.files[name] = noted(content, known)
         else:  # a link was written through
             self._refresh()
 
@@ -332,6 +341,7 @@ class SWEGame(Game):
         other = super().clone()
         assert isinstance(other, SWEGame)
         other._sandbox = None
+        other._listing = Listing()
         return other
 
     def render(self) -> str:
@@ -345,6 +355,7 @@ class SWEGame(Game):
         )
 
     def _drop_sandbox(self) -> None:
+        self._listing = Listing()
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None

@@ -66,7 +66,12 @@ def test_files(package: Package, tests: frozenset[str] | set[str] | tuple[str, .
 
 
 def run_changed(
-    sandbox: Sandbox, package: Package, files: Files, changes: Changes, paths: tuple[str, ...]
+    sandbox: Sandbox,
+    package: Package,
+    files: Files,
+    changes: Changes,
+    paths: tuple[str, ...],
+    python: tuple[str, ...] = PYTHON,
 ) -> tuple[Report, str]:
     """Runs test files with a change applied, each with a planted test.
 
@@ -76,6 +81,7 @@ def run_changed(
         files: Files that differ from the pristine checkout: the bug, and test files as they are to be run.
         changes: The submission.
         paths: Test files to run. All of them must be in ``files``.
+        python: The interpreter's command line.
 
     Returns:
         The report without the planted tests, and why it can't be trusted (empty when it can).
@@ -84,7 +90,7 @@ def run_changed(
     sentinel = _SENTINEL.format(name=name, left=left, right=right).encode()
     planted = {path: files[path].rstrip(b"\n") + b"\n" + sentinel for path in paths}
     put(sandbox, {**files, **changes, **planted})
-    report = run_tests(sandbox, package, paths, PYTHON)
+    report = run_tests(sandbox, package, paths, python)
     suspicious = report.suspicious or ("" if report.complete else "The test run ended before its end.")
     if not suspicious and report.exit_code != 1:
         suspicious = f"The exit code is {report.exit_code} although a planted test must fail."

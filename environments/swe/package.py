@@ -37,6 +37,8 @@ class Package:
     timeout: float = 60.0
     """Seconds that the whole test suite may take."""
     licence: str = ""
+    plugins: bool = False
+    """Whether pytest loads the plugins that are installed."""
 
     @property
     def key(self) -> str:

@@ -188,7 +188,9 @@ def run_tests(sandbox: Sandbox, package: Package, files: tuple[str, ...], python
         "framework": package.framework, "files": list(files), "options": list(package.options),
         "path": [sandbox.absolute(entry) for entry in package.path], "guarded": list(_GUARDED),
     }  # fmt: skip
-    env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    if not package.plugins:
+        env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     stdin = base64.b64encode(json.dumps({"job": job, "child": _CHILD, "env": env}).encode())
     limits = sandbox.spec.limits
     result = sandbox.exec(

@@ -7,8 +7,9 @@ from typing import Any
 
 from agentgym.sandboxes import Sandbox
 
-_PACK = "tar -c --sort=name -C / -f - workspace tmp home/agent"
-_CLEAR = "find /workspace /tmp /home/agent -mindepth 1 -delete"
+FOLDERS = ("workspace", "tmp", "home/agent")
+_PACK = 'tar -c --sort=name -C / -f - "$@"'
+_CLEAR = 'cd / && find "$@" -mindepth 1 -delete'
 _UNPACK = "tar -x -p --no-same-owner -C / -f -"
 
 
@@ -18,10 +19,12 @@ class SavedEpisode:
     Args:
         state: The pickled state.
         sandbox: A sandbox of its own, which nothing changes any more.
+        folders: What is saved of it, seen from its root.
     """
 
-    def __init__(self, state: bytes, sandbox: Sandbox) -> None:
+    def __init__(self, state: bytes, sandbox: Sandbox, folders: tuple[str, ...] = FOLDERS) -> None:
         self.state = state
+        self._folders = folders
         self._sandbox: Sandbox | None = sandbox
         self._archive = b""
         self._finalizer = weakref.finalize(self, sandbox.close)
@@ -33,7 +36,7 @@ class SavedEpisode:
     def fill(self, sandbox: Sandbox) -> None:
         """Makes the files of a sandbox the saved ones."""
         for script, stdin in ((_CLEAR, b""), (_UNPACK, self._archive)):
-            result = sandbox.exec(["/bin/sh", "-c", script], stdin=stdin)
+            result = sandbox.exec(["/bin/sh", "-c", script, "sh", *self._folders], stdin=stdin)
             if not result.ok:
                 raise OSError(f"The saved files could not be put back: {result.error_text[:300]}")
 
@@ -48,10 +51,10 @@ class SavedEpisode:
             wide = type(limits)(
                 wall=60.0, memory=limits.memory, processes=limits.processes, disk=limits.disk, output=limits.disk * 2
             )
-            archive = self._sandbox.exec(["/bin/sh", "-c", _PACK], limits=wide).stdout
-        return {"state": self.state, "archive": archive}
+            archive = self._sandbox.exec(["/bin/sh", "-c", _PACK, "sh", *self._folders], limits=wide).stdout
+        return {"state": self.state, "archive": archive, "folders": self._folders}
 
     def __setstate__(self, values: dict[str, Any]) -> None:
-        self.state, self._archive = values["state"], values["archive"]
+        self.state, self._archive, self._folders = values["state"], values["archive"], values["folders"]
         self._sandbox = None
         self._finalizer = weakref.finalize(self, int)

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import pytest
 
 from agentgym.core.actions import Action
 from agentgym.core.env import AgentEnv
-from agentgym.core.errors import ConfigError
+from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
-from agentgym.environments.swe.build import command
-from agentgym.environments.swe.checkout import Checkouts, Environment, listing, read_tree
+from agentgym.environments.swe.build import command, detect
+from agentgym.environments.swe.checkout import Checkouts, Environment, read_tree
 from agentgym.environments.swe.game import SWEGame
 from agentgym.environments.swe.grading import Verdict, grade, source_changes
+from agentgym.environments.swe.listing import Listing
 from agentgym.environments.swe.package import BUNDLED, Package, bundled_files
 from agentgym.environments.swe.rewards import SCHEMES, gated_accumulation
 from agentgym.sandboxes import Sandbox
@@ -194,7 +196,7 @@ def test_the_noted_state_is_the_real_one(env: AgentEnv) -> None:
     _call(env, "replace", path="link", old="y", new="z")
     game = env.game
     assert isinstance(game, SWEGame)
-    assert game.state.files == listing(game.sandbox)
+    assert game.state.files == Listing().look(game.sandbox)
     assert read_tree(game.sandbox)["a b.txt"] == b"z"
 
 
@@ -304,6 +306,29 @@ def test_the_builder_makes_tasks_and_resumes(
     env.close()
     with pytest.raises(ConfigError, match="at least 1"):
         command.main(package, 0, str(out))
+
+
+def test_a_git_repository_becomes_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENTGYM_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "thing"
+    for name, text in (
+        ("src/thing/__init__.py", "x = 1\n"), ("src/thing/core.py", ""), ("tests/test_a.py", ""), ("docs/conf.py", ""),
+    ):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    git = ["git", "-C", str(root), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    with pytest.raises(ConfigError, match="no git repository"):
+        detect.repository(str(root))
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *arguments], check=True)
+    package = detect.repository(str(root), ("attrs==25.4.0",))
+    assert (package.source, package.tests, package.path) == (("src/thing",), ("tests",), ("src", "."))
+    assert package.requires[-1] == "attrs==25.4.0" and detect.repository(str(root)).sha256 == package.sha256
+    assert fetch.files_of(package)["src/thing/__init__.py"] == b"x = 1\n"
+    with pytest.raises(ConfigError, match="name==version"):
+        command.main("no-such-thing", 1, str(tmp_path / "x.json"))
+    with pytest.raises(DataError, match="found no tests"):
+        detect.describe("p", "1", {"p/__init__.py": b""}, "")
 
 
 def test_fetched_environments_hold_the_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
