@@ -344,6 +344,11 @@ class DockerSandbox(Sandbox):
                 if snapshot is None:
                     self.drop(name)
 
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """See ``Sandbox.remove_stale``. Containers and images."""
+        return remove_stale(connect())
+
     def _content(self, snapshot: str) -> bytes | str:
         if snapshot not in self._snapshots:
             known = ", ".join(self._snapshots) or "none"
