@@ -274,6 +274,14 @@ class OpensFiles(Tampered):
         return self.limited(command, open_files=4096)
 
 
+@breaks("shared_memory")
+class KeepsSharedMemory(Tampered):
+    def command(self, command):
+        place = command.argv.index("--chdir")
+        shared = self._folders[self._folders.index("/tmp") - 1]
+        return replace(command, argv=[*command.argv[:place], "--bind", shared, "/dev/shm", *command.argv[place:]])
+
+
 @breaks("open_descriptors")
 class HandsOnAFile(Tampered):
     def _run(self, argv, stdin, env, cwd, limits):
