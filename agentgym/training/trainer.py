@@ -34,7 +34,7 @@ from agentgym.training.config import TrainConfig
 from agentgym.training.metrics import MetricsLog
 from agentgym.training.models import build_policy, make_env
 from agentgym.training.optimizers import Optimizers, adamw, muon_adamw
-from agentgym.training.scoring import scorers_for
+from agentgym.training.scoring import fill, scorers_for
 from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
 
 OnStep = Callable[[str, int, int, Mapping[str, Any]], None]
@@ -100,7 +100,7 @@ class Trainer:
         """Makes what RL needs: its optimizer and its scorers, all from the policy as it stands."""
         self._phase = "rl"
         self._optimizer = adamw(self.model, self.config.rl.learning_rate, self.config.rl.weight_decay)
-        self.scorers = scorers_for(self.config, self.model)
+        self.scorers = scorers_for(self.config, self.policy)
         for i in range(self.config.credit.scorer_warmup if self.scorers and scorer_warmup else 0):
             batch = self.batch(self.collect(-1 - i))
             for scorer in self.scorers.values():
@@ -123,14 +123,13 @@ class Trainer:
             raise DataError(f"None of {len(trajectories)} episodes was scored.{why}")
         return to_batch(usable)
 
-    def score(self, batch: Batch) -> tuple[Batch, Metrics]:
-        """The batch with the columns that the method needs; scorers that learn do so first."""
-        metrics: Metrics = {}
+    def score(self, batch: Batch, records: Sequence[Trajectory] = ()) -> tuple[Batch, Metrics]:
+        """The batch with the columns that the method needs; scorers that learn do so first.
+
+        ``records`` are those of the batch, in its order: beliefs read the answers and the tokens there.
+        """
         with autocast(self.device):
-            for scorer in self.scorers.values():
-                metrics |= scorer.fit(batch)
-                batch = batch.with_columns(scorer(batch))
-        return batch, metrics
+            return fill(self.scorers, batch, records, self.model)
 
     def assign(self, batch: Batch) -> Credit:
         """The credit of every turn and token."""
@@ -162,7 +161,8 @@ class Trainer:
         began = time.perf_counter()
         trajectories = self.collect(self.updates)
         collected = time.perf_counter()
-        batch, scores = self.score(self.batch(trajectories))
+        records = [trajectory for trajectory in trajectories if trainable(trajectory)]
+        batch, scores = self.score(self.batch(trajectories), records)
         credit = self.assign(batch)
         metrics = self.update(batch, credit)
         ended = time.perf_counter()
