@@ -115,8 +115,9 @@ def test_decoding_drops_the_end_token_only():
 def test_an_unstable_template_is_named_and_its_suffix_starts_behind_the_sampled_text(caplog):
     renderer = _renderer(THINKING)
     assert len(renderer.notes) == 1
-    assert "appending" in renderer.notes[0]
-    assert "appending" in caplog.text
+    assert renderer.rewrites
+    assert "earlier messages" in renderer.notes[0]
+    assert "earlier messages" in caplog.text
     text = _text(renderer, renderer.suffix(USER, "chat", closed=False))
     assert text == "<|im_end|>\n<|im_start|>user\nfind a red shirt<|im_end|>\n<|im_start|>assistant\n<think>"
 
