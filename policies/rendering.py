@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -156,6 +157,8 @@ class HFRenderer:
 
     def _tokens(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], *, cut: bool) -> list[int]:
         """``cut``: only what follows a sampled message; else the conversation from its first token."""
+        if any(message["role"] == "assistant" for message in messages):
+            return self._history(messages, tools)  # templates do more with those than copy them
         frame = self._frame(messages, tools, cut)
         if frame is None:
             return self._encode(self._text(messages, tools, cut))
@@ -166,6 +169,24 @@ class HFRenderer:
         tokens = self._encode(parts[0])
         for content, part in zip(contents, parts[1:], strict=True):
             tokens += self.encode(content) + self._encode(part)
+        return tokens
+
+    def _history(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> list[int]:
+        """Tokens of a conversation that the template has rewritten. What the environment said stays plain text."""
+        spelled = [special for special in self._special if any(special in message["content"] for message in messages)]
+        hidden = {special: _mark(index) for index, special in enumerate(spelled)}
+        rows = []
+        for message in messages:
+            content = message["content"]
+            if message["role"] != "assistant":
+                for special, mark in hidden.items():
+                    content = content.replace(special, mark)
+            rows.append(content)
+        text = self._apply(_with_contents(messages, rows), tools)
+        tokens: list[int] = []
+        for piece in re.split(f"({_MARKS[0]}\\d+{_MARKS[1]})", text):
+            shown = next((special for special, mark in hidden.items() if mark == piece), None)
+            tokens += self._encode(piece) if shown is None else self.encode(shown)
         return tokens
 
     def _frame(
