@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from agentgym.core.ledger import Entry
-from agentgym.core.records import FaultRecord, Segment, Span, Trajectory, Turn, fields_of
+from agentgym.core.policy import Usage
+from agentgym.core.records import Drift, FaultRecord, Segment, Span, Trajectory, Turn, fields_of
 
 SCHEMA_VERSION = 1
 
@@ -37,6 +38,8 @@ _SEGMENT = pa.struct(
         ("versions", pa.list_(pa.int32())),
     ]
 )
+_DRIFT = pa.struct([(name, pa.int32()) for name in Drift._fields])
+_USAGE = pa.struct([("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("cost", pa.float64())])
 _FAULT = pa.struct([("boundary", pa.string()), ("message", pa.string()), ("turn", pa.int32())])
 
 TRAJECTORIES = pa.schema(
@@ -60,6 +63,8 @@ TRAJECTORIES = pa.schema(
         ("difficulty", pa.float64()),
         ("reference", pa.string()),
         ("token_faithful", pa.bool_()),
+        ("drift", _DRIFT),
+        ("usage", _USAGE),
         ("parent_id", pa.string()),
         ("fork_turn", pa.int32()),
         ("gates", pa.string()),
@@ -126,6 +131,7 @@ def _trajectory_row(trajectory: Trajectory) -> dict[str, Any]:
     row["final_observation"] = json_safe(trajectory.final_observation)
     row["faults"] = [{**fields_of(fault), "message": json_safe(fault.message)} for fault in trajectory.faults]
     row["ledger"] = [fields_of(entry) for entry in trajectory.ledger]
+    row["drift"], row["usage"] = trajectory.drift._asdict(), trajectory.usage._asdict()
     row["segments"] = [fields_of(segment) for segment in trajectory.segments]
     return row
 
@@ -149,6 +155,8 @@ def _trajectory(row: Mapping[str, Any], turns: list[Turn]) -> Trajectory:
     values["faults"] = [FaultRecord(**fault) for fault in row["faults"]]
     values["ledger"] = [Entry(**entry) for entry in row["ledger"]]
     values["segments"] = [Segment(**segment) for segment in row["segments"]]
+    values["drift"] = Drift(**row.get("drift") or {})  # absent from runs of before
+    values["usage"] = Usage(**row.get("usage") or {})
     return Trajectory(**values)
 
 

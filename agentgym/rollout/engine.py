@@ -18,6 +18,7 @@ from agentgym.core.errors import AgentGymError, Boundary, ConfigError, Fault
 from agentgym.core.policy import Completion, Policy, Request, Sampling
 from agentgym.core.records import FaultRecord, Trajectory, Turn
 from agentgym.core.text import TruncatedMessage
+from agentgym.rollout.context import ContextStrategy
 from agentgym.rollout.conversation import Conversation
 from agentgym.rollout.jobs import Job
 
@@ -59,6 +60,7 @@ async def collect(
     sampling: Sampling,
     limits: Limits | None = None,
     concurrency: int = 64,
+    context: ContextStrategy | None = None,
 ) -> AsyncIterator[tuple[Job, Trajectory, Timing]]:
     """Plays all jobs and yields each episode when it ends.
 
@@ -77,7 +79,7 @@ async def collect(
             for job in source:
                 if env is None:
                     env = make_env()
-                trajectory, timing = await play(env, policy, job, sampling=sampling, limits=limits)
+                trajectory, timing = await play(env, policy, job, sampling=sampling, limits=limits, context=context)
                 await done.put((job, trajectory, timing))
         finally:
             if env is not None:
@@ -109,12 +111,18 @@ async def collect(
 
 
 async def play(
-    env: AgentEnv, policy: Policy, job: Job, *, sampling: Sampling, limits: Limits
+    env: AgentEnv,
+    policy: Policy,
+    job: Job,
+    *,
+    sampling: Sampling,
+    limits: Limits,
+    context: ContextStrategy | None = None,
 ) -> tuple[Trajectory, Timing]:
     """One episode. Failures of the environment or the policy end it and are recorded on it."""
     began = time.perf_counter()
     timing = Timing()
-    episode = _Episode(env, policy, job, sampling, limits, timing, began)
+    episode = _Episode(env, policy, job, sampling, limits, timing, began, context)
     try:
         await episode.start()
         while env.running:
@@ -138,8 +146,9 @@ class _Episode:
         limits: Limits,
         timing: Timing,
         began: float,
+        context: ContextStrategy | None,
     ) -> None:
-        self.env, self.policy, self.job = env, policy, job
+        self.env, self.policy, self.job, self.context = env, policy, job, context
         self.sampling, self.limits, self.timing, self.began = sampling, limits, timing, began
         self.blocking = type(env.game).capabilities.blocking
         self.written = 0
@@ -170,11 +179,15 @@ class _Episode:
         tools = env.tools if env.action_format.structured else ()
         self.stop = env.stop
         self.tools = tools
-        self.conversation = Conversation(record.system_prompt, env.messages, tools, env.layout, self.policy.renderer)
+        self.conversation = Conversation(
+            record.system_prompt, env.messages, tools, env.layout, self.policy.renderer, self.context
+        )
 
     async def turn(self) -> None:
         """One message of the policy and the environment's reply, or the end by a limit."""
         env, record, conversation = self.env, self.trajectory, self.conversation
+        if self.context is not None and self.context.blocking:
+            await asyncio.to_thread(conversation.prepare)
         room = self._room()
         if room <= 0 or self._late():
             self._truncate("time" if room > 0 else self._short_of)
@@ -196,6 +209,8 @@ class _Episode:
         policy_span = conversation.add_message(completion)
         if completion.token_ids is not None:
             self.written += len(completion.token_ids)
+        if completion.usage is not None:
+            record.usage = record.usage.plus(completion.usage)
         text = completion.text
         cut = completion.finish_reason == "length"
         observation, reward, terminated, truncated, info = await self._call(
@@ -234,6 +249,7 @@ class _Episode:
         if hasattr(self, "conversation"):
             record.segments = self.conversation.segments()
             record.token_faithful = self.conversation.faithful
+            record.drift = self.conversation.drift
         if not record.token_faithful:
             for turn in record.turns:
                 turn.policy_span = turn.reply_span = None
@@ -305,13 +321,20 @@ def collect_all(
     sampling: Sampling,
     limits: Limits | None = None,
     concurrency: int = 64,
+    context: ContextStrategy | None = None,
 ) -> list[Trajectory]:
     """All episodes of ``jobs`` in their order, in memory: for trainers and evaluations."""
 
     async def run() -> list[Trajectory]:
         found: dict[int, Trajectory] = {}
         async for job, trajectory, _ in collect(
-            jobs, make_env, policy, sampling=sampling, limits=limits, concurrency=min(concurrency, len(jobs) or 1)
+            jobs,
+            make_env,
+            policy,
+            sampling=sampling,
+            limits=limits,
+            concurrency=min(concurrency, len(jobs) or 1),
+            context=context,
         ):
             found[job.index] = trajectory
         return [found[job.index] for job in jobs]

@@ -12,11 +12,12 @@ from typing import Any
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError
-from agentgym.core.policy import Policy, PolicySpec, Sampling
-from agentgym.core.records import Trajectory
+from agentgym.core.policy import Policy, PolicySpec, Sampling, Usage
+from agentgym.core.records import Drift, Trajectory
 from agentgym.core.registration import make
 from agentgym.core.registry import Registry, load
 from agentgym.core.version import __version__
+from agentgym.rollout.context import context_strategy
 from agentgym.rollout.engine import Limits, collect
 from agentgym.rollout.jobs import plan
 from agentgym.rollout.storage import RunWriter
@@ -37,12 +38,15 @@ class RunConfig:
     """Play these, in turn. Empty: the seed draws tasks."""
     sampling: Sampling = field(default_factory=Sampling)
     limits: Limits = field(default_factory=Limits)
+    context: str = "full"
+    """What the policy reads of a long episode, see `agentgym.rollout.context`."""
     progress: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("episodes", "group_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        context_strategy(self.context)
 
     def resolved(self, env: AgentEnv) -> dict[str, Any]:
         """The configuration as it is stored with the run: everything that a reader needs to interpret it."""
@@ -62,6 +66,7 @@ class RunConfig:
             "task_ids": list(self.task_ids),
             "sampling": asdict(self.sampling),
             "limits": asdict(self.limits),
+            "context": self.context,
             "progress": self.progress,
             "version": __version__,
         }
@@ -84,6 +89,8 @@ class Tally:
     invalid_turns: int = 0
     faithful: int = 0
     tokens: int = 0
+    drift: Drift = field(default_factory=Drift)
+    usage: Usage = field(default_factory=Usage)
     faults: Counter[str] = field(default_factory=Counter)
     truncations: Counter[str] = field(default_factory=Counter)
     rewards: Counter[str] = field(default_factory=Counter)
@@ -95,6 +102,8 @@ class Tally:
         self.turns += len(trajectory.turns)
         self.faithful += trajectory.token_faithful
         self.tokens += sum(sum(segment.policy_mask) for segment in trajectory.segments)
+        self.drift = self.drift.plus(trajectory.drift)
+        self.usage = self.usage.plus(trajectory.usage)
         for turn in trajectory.turns:
             self.invalid_turns += not turn.action_valid
         for fault in trajectory.faults:
@@ -123,9 +132,12 @@ class Tally:
             }
         if self.turns:
             result["invalid_turns"] = self.invalid_turns / self.turns
+        if any(self.usage):
+            result["usage"] = self.usage._asdict()
         return result | {
             "policy_tokens": self.tokens,
             "token_faithful": self.faithful,
+            "contexts": self.drift._asdict(),
             "faults": dict(sorted(self.faults.items())),
             "truncations": dict(sorted(self.truncations.items())),
         }
@@ -178,6 +190,7 @@ async def run(
                 sampling=config.sampling,
                 limits=config.limits,
                 concurrency=min(concurrency, left) or 1,
+                context=context_strategy(config.context),
             ):
                 writer.add(job.index, trajectory, {**asdict(timing), "finished": time.time(), "host": platform.node()})
                 tally.add(trajectory)
