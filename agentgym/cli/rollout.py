@@ -10,7 +10,8 @@ import typer
 from agentgym.cli.options import EnvArg, PolicyArg, full_id, key_values
 
 if TYPE_CHECKING:
-    from agentgym.rollout.run import RunConfig, Tally
+    from agentgym.rollout.run import RunConfig
+    from agentgym.rollout.tally import Tally
 
 
 def rollout(
@@ -99,8 +100,8 @@ async def _run(config: RunConfig, out: Path, resume: bool, concurrency: int) -> 
 
 def summarise(out: Path) -> dict[str, object]:
     """Totals over everything that a run has stored."""
-    from agentgym.rollout.run import Tally
     from agentgym.rollout.storage import read_run
+    from agentgym.rollout.tally import Tally
 
     tally = Tally()
     for trajectory in read_run(out):

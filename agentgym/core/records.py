@@ -164,13 +164,16 @@ class Trajectory:
         """How the episode ended, as ledgers spell it."""
         return "terminated" if self.terminated else "truncated"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data in a fixed order. Shares lists with the record: read it, don't change it."""
+    def to_dict(self, *, shallow: bool = False) -> dict[str, Any]:
+        """Plain data in a fixed order. Shares lists with the record: read it, don't change it.
+
+        Args:
+            shallow: Leave turns, segments and ledger as they are, for writers that have a form of their own for them.
+        """
         values = fields_of(self)
-        for key in ("turns", "segments", "ledger", "faults"):
+        values["drift"], values["usage"] = self.drift._asdict(), self.usage._asdict()
+        for key in ("faults",) if shallow else ("turns", "segments", "ledger", "faults"):
             values[key] = [fields_of(item) for item in values[key]]
-        for key in ("drift", "usage"):
-            values[key] = values[key]._asdict()
         return values
 
     @classmethod
