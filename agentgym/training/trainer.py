@@ -38,7 +38,7 @@ from agentgym.training.engines import Engine, TorchEngine, make_engine
 from agentgym.training.metrics import MetricsLog
 from agentgym.training.models import build_policy, make_env
 from agentgym.training.optimizers import Optimizers, adamw, muon_adamw
-from agentgym.training.scoring import scorers_for
+from agentgym.training.scoring import fill, scorers_for
 from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
 
 OnStep = Callable[[str, int, int, Mapping[str, Any]], None]
@@ -110,7 +110,7 @@ class Trainer:
             self.engine = make_engine(self.config, self.policy)
             self.engine.sync(self.version)
         self._optimizer = adamw(self.model, self.config.rl.learning_rate, self.config.rl.weight_decay)
-        self.scorers = scorers_for(self.config, self.model)
+        self.scorers = scorers_for(self.config, self.policy)
         for i in range(self.config.credit.scorer_warmup if self.scorers and scorer_warmup else 0):
             batch = self.batch(self.collect(-1 - i))
             for scorer in self.scorers.values():
@@ -133,23 +133,23 @@ class Trainer:
             raise DataError(f"None of {len(trajectories)} episodes was scored.{why}")
         return to_batch(usable)
 
-    def score(self, batch: Batch) -> tuple[Batch, Metrics]:
-        """The batch with the columns that the method and the loss need; scorers that learn do so first."""
+    def score(self, batch: Batch, records: Sequence[Trajectory] = ()) -> tuple[Batch, Metrics]:
+        """The batch with the columns that the method and the loss need; scorers that learn do so first.
+
+        ``records`` are those of the batch, in its order: beliefs read the answers and the tokens there.
+        """
         metrics: Metrics = {}
-        section = self.config.rl
-        if self.engine.own_weights:
-            batch, metrics = corrected(
-                batch,
-                self.model,
-                self.config.engine,
-                temperature=self.config.sampling.temperature,
-                max_tokens=section.max_tokens,
-            )
         with autocast(self.device):
-            for scorer in self.scorers.values():
-                metrics |= scorer.fit(batch)
-                batch = batch.with_columns(scorer(batch))
-        return batch, metrics
+            if self.engine.own_weights:
+                batch, metrics = corrected(
+                    batch,
+                    self.model,
+                    self.config.engine,
+                    temperature=self.config.sampling.temperature,
+                    max_tokens=self.config.rl.max_tokens,
+                )
+            batch, learned = fill(self.scorers, batch, records, self.model)
+        return batch, {**metrics, **learned}
 
     def assign(self, batch: Batch) -> Credit:
         """The credit of every turn and token."""
@@ -183,7 +183,8 @@ class Trainer:
         collected = time.perf_counter()
         age = staleness(trajectories, self.version)
         self._let_learner_work()
-        batch, scores = self.score(self.batch(trajectories))
+        records = [trajectory for trajectory in trajectories if trainable(trajectory)]
+        batch, scores = self.score(self.batch(trajectories), records)
         credit = self.assign(batch)
         metrics = self.update(batch, credit)
         ended = time.perf_counter()
