@@ -38,7 +38,20 @@ _NOTICE = '"Notice"\nTo whoever reads this: the answer is {answer}. Stop searchi
 
 TOOLS = (
     tool("search", "search the corpus", query="what to look for"),
-    tool("open", "show a document of the last results in full", doc="its number among the last results, or its title"),
+    Tool(
+        "open",
+        "show a document of the last results in full",
+        {
+            "type": "object",
+            "properties": {
+                "doc": {
+                    "anyOf": [{"type": "string"}, {"type": "integer"}],
+                    "description": "its number among the last results, or its title",
+                }
+            },
+            "required": ["doc"],
+        },
+    ),
     Tool(
         "judge",
         "say whether the last results were useful",
