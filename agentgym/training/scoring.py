@@ -106,7 +106,9 @@ class PolicyBeliefs:
     def __init__(
         self, tokenizer: Any, *, template: str = "", accepted: Accepted = "first", engine: Engine = "auto"
     ) -> None:
-        self._tokenizer, self._accepted, self._engine = tokenizer, accepted, engine
+        self._tokenizer = tokenizer
+        self._accepted: Accepted = accepted
+        self._engine: Engine = engine
         self._template = belief_template(template) if template else None
         self._records: Sequence[Trajectory] = ()
 

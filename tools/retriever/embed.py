@@ -65,6 +65,11 @@ def in_batches(texts: Iterable[str], size: int = BATCH) -> Iterator[list[str]]:
         yield batch
 
 
+def sound(text: str) -> str:
+    """``text`` without halves of surrogate pairs, which JSON can hold and tokenizers refuse."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def unit(vectors: npt.NDArray[Any]) -> Vectors:
     """Rows scaled to length 1; rows of zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -96,7 +101,10 @@ class HashEmbedder:
     def _features(self, word: str) -> tuple[npt.NDArray[np.int64], Vectors]:
         marked = f"^{word}$"
         features = [marked, *(marked[i : i + 3] for i in range(len(marked) - 2))]
-        hashed = [int.from_bytes(hashlib.blake2b(f.encode(), digest_size=8).digest(), "big") for f in features]
+        hashed = [
+            int.from_bytes(hashlib.blake2b(f.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+            for f in features
+        ]
         weights = np.asarray([1.0, *([0.5] * (len(features) - 1))], dtype=np.float32)
         signs = np.asarray([1.0 if value & 1 else -1.0 for value in hashed], dtype=np.float32)
         return np.asarray([(value >> 1) % self._dimension for value in hashed]), signs * weights
@@ -124,11 +132,11 @@ class TransformersEmbedder:
 
     def queries(self, texts: Sequence[str]) -> Vectors:
         """See ``Embedder.queries``."""
-        return self._embed([self._query + text for text in texts])
+        return self._embed([self._query + sound(text) for text in texts])
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         """See ``Embedder.documents``."""
-        return self._embed([self._passage + text for text in texts])
+        return self._embed([self._passage + sound(text) for text in texts])
 
     def _embed(self, texts: list[str]) -> Vectors:
         found = []

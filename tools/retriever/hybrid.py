@@ -13,6 +13,7 @@ from agentgym.core.registry import missing_extra
 from agentgym.tools.retriever.base import Hits, Retriever
 from agentgym.tools.retriever.batch import search_all
 from agentgym.tools.retriever.corpus import Corpus
+from agentgym.tools.retriever.embed import sound
 
 
 class Hybrid:
@@ -118,9 +119,9 @@ class CrossEncoder:
         found = []
         with self._torch.inference_mode():
             for start in range(0, len(documents), self._batch):
-                texts = list(documents[start : start + self._batch])
+                texts = [sound(text) for text in documents[start : start + self._batch]]
                 inputs = self._tokenizer(
-                    [query] * len(texts),
+                    [sound(query)] * len(texts),
                     texts,
                     padding=True,
                     truncation=True,
