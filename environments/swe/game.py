@@ -70,6 +70,9 @@ class SWEGame(Game):
         packages: Only tasks of these packages.
         backend: Sandbox backend: ``auto``, ``bubblewrap``, ``docker``; ``subprocess`` isolates nothing.
         command_timeout: Seconds that one ``bash`` command may take.
+
+    Raises:
+        UnsupportedError: No sandbox that isolates works on this host; says how to fix that.
     """
 
     components = COMPONENTS
@@ -98,11 +101,16 @@ class SWEGame(Game):
     ) -> None:
         self._tasks = tasks
         self._packages = tuple(packages)
-        self._backend = backend
+        self._backend = self._resolve(backend)
         self._timeout = command_timeout
         self._sandbox: Sandbox | None = None
         self._listing = Listing()
         self._dataset: tasks_module.Dataset | None = None
+
+    @staticmethod
+    def _resolve(backend: str) -> str:
+        """The backend's name, when it works here."""
+        return checkout.resolve(backend)
 
     @property
     def instructions(self) -> str:

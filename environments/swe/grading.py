@@ -47,7 +47,8 @@ class Verdict:
     broken: tuple[str, ...]
     """PASS_TO_PASS tests that no longer pass."""
     share: float
-    """Weighted share of FAIL_TO_PASS that passes; 0 when something else broke."""
+    """Weighted share of the hidden FAIL_TO_PASS tests that passes (special-casing what is visible earns nothing); 0
+    when something else broke."""
     suspicious: str
     """Why the run could not be trusted; empty when it could."""
     patch: str
@@ -127,6 +128,11 @@ def grade(
     # A test that is skipped now keeps what it had, unless it is one that the bug broke.
     broken = tuple(test for test in sorted(pass_to_pass) if report.outcomes.get(test) not in ("passed", "skipped"))
     solved = len(passed) == len(bug.fail_to_pass) and not broken
-    weights = bug.weights or tuple(1 / len(bug.fail_to_pass) for _ in bug.fail_to_pass)
-    share = sum(weight for test, weight in zip(bug.fail_to_pass, weights, strict=True) if test in passed)
-    return Verdict(solved, False, passed, broken, 1.0 if solved else 0.0 if broken else min(share, 1.0), "", patch)
+    share = 1.0 if solved else 0.0 if broken else _share(bug, passed)
+    return Verdict(solved, False, passed, broken, share, "", patch)
+
+
+def _share(bug: Bug, passed: frozenset[str]) -> float:
+    weights = dict(zip(bug.fail_to_pass, bug.weights or (1.0,) * len(bug.fail_to_pass), strict=True))
+    total = sum(weights[test] for test in bug.hidden)
+    return min(sum(weights[test] for test in bug.hidden if test in passed) / total, 1.0)

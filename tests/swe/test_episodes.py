@@ -16,11 +16,11 @@ from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
 from agentgym.environments.swe.build import command, detect
-from agentgym.environments.swe.checkout import Checkouts, Environment, read_tree
+from agentgym.environments.swe.checkout import Checkouts, read_tree
 from agentgym.environments.swe.game import SWEGame
 from agentgym.environments.swe.grading import Verdict, grade, source_changes
 from agentgym.environments.swe.listing import Listing
-from agentgym.environments.swe.package import BUNDLED, Package, bundled_files
+from agentgym.environments.swe.package import BUNDLED, Environment, Package, bundled_files
 from agentgym.environments.swe.rewards import SCHEMES, gated_accumulation
 from agentgym.sandboxes import Sandbox
 from agentgym.testing.checks import Subject
@@ -294,7 +294,7 @@ def test_the_builder_makes_tasks_and_resumes(
     assert len(first) == 2
     tried = json.loads((tmp_path / "tasks.tried.json").read_text())
     lines: list[str] = []
-    second = command.main(package, 3, str(out), progress=lines.append)
+    second = command.main(package, 3, str(out), progress=lambda count, line: lines.append(line))
     assert len(second) == 3 and {bug.instance_id for bug in first} <= {bug.instance_id for bug in second}
     assert sum("tests fail" in line for line in lines) == 1, "the first two were not built again"
     assert set(tried) < set(json.loads((tmp_path / "tasks.tried.json").read_text()))

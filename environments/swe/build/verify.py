@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,10 @@ from agentgym.core.errors import DataError
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe.bugs import Bug
 from agentgym.environments.swe.build import issue, mutate
-from agentgym.environments.swe.checkout import Checkouts, Environment
+from agentgym.environments.swe.checkout import Checkouts
 from agentgym.environments.swe.grading import run_changed, test_files
 from agentgym.environments.swe.hiding import function_of
-from agentgym.environments.swe.package import Files, Package
+from agentgym.environments.swe.package import Environment, Files, Package
 from agentgym.environments.swe.runner import Report
 
 _MAX_SHARE = 0.3
@@ -54,7 +53,9 @@ def establish(package: Package, files: Files, environment: Environment, checkout
         if outcome == "passed" and all(other.get(test) == "passed" for other in outcomes)
     )  # fmt: skip
     if not passing:
-        raise DataError(f"No test of {package.key} passes.\n{printed}")
+        raise DataError(
+            f"No test of {package.key} passes. Does it need other packages? Name them with --requires.\n{printed}"
+        )
     return Suite(package, files, environment, paths, passing)
 
 
@@ -72,9 +73,8 @@ def _run(
 
 
 def examine(
-    suite: Suite, checkouts: Checkouts, path: str, mutation: mutate.Mutation, split: Callable[[str, str], str],
-    runs: int = 2,
-) -> Bug | None:  # fmt: skip
+    suite: Suite, checkouts: Checkouts, path: str, mutation: mutate.Mutation, split: str, runs: int = 2
+) -> Bug | None:
     """The bug that a mutation plants, or None when it is none: nothing breaks, too much does, or runs differ.
 
     The first run is of the whole suite; later ones are of the files in which something broke, and must agree with it.
@@ -94,7 +94,7 @@ def examine(
         again, suspicious = _run(suite.package, suite.files, suite.environment, checkouts, {path: planted}, paths)
         if suspicious or {test for test in concerned if again.outcomes.get(test) != "passed"} != set(broken):
             return None
-    return _describe(suite, path, mutation, planted, broken, split(path, mutation.target))
+    return _describe(suite, path, mutation, planted, broken, split)
 
 
 def _compiles(source: bytes) -> bool:
