@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agentgym.environments.swe import fetch
+from agentgym.environments.swe.listing import Listing
 from agentgym.environments.swe.package import Environment, Files, Package
 from agentgym.sandboxes import HOME, WORKSPACE, Limits, Sandbox, SandboxSpec, open_sandbox
 
@@ -28,17 +29,22 @@ class Checkouts:
 
     def __init__(self, backend: str = "auto") -> None:
         self.backend = backend
-        self._prepared: dict[str, Sandbox] = {}
+        self._prepared: dict[str, tuple[Sandbox, Listing]] = {}
         self._lock = threading.Lock()
 
     def open(self, package: Package, files: Files, environment: Environment) -> Sandbox:
         """A sandbox with the pristine package in its workspace."""
+        return self.open_listed(package, files, environment)[0]
+
+    def open_listed(self, package: Package, files: Files, environment: Environment) -> tuple[Sandbox, Listing]:
+        """As ``open``, with a listing of its files."""
         with self._lock:
             prepared = self._prepared.get(package.key)
-            if prepared is None or not _usable(prepared):
-                prepared = self._prepare(files, environment)
-                self._prepared[package.key] = prepared
-            return prepared.fork()
+            if prepared is None or not _usable(prepared[0]):
+                sandbox, listing = self._prepare(files, environment), Listing()
+                listing.look(sandbox)
+                prepared = self._prepared[package.key] = (sandbox, listing)
+            return prepared[0].fork(), Listing(prepared[1])
 
     def _prepare(self, files: Files, environment: Environment) -> Sandbox:
         backend = resolve(self.backend)
@@ -67,7 +73,7 @@ class Checkouts:
     def close(self) -> None:
         """Closes the prepared sandboxes."""
         with self._lock:
-            for sandbox in self._prepared.values():
+            for sandbox, _ in self._prepared.values():
                 sandbox.close()
             self._prepared.clear()
 

@@ -5,13 +5,14 @@ import json
 import pickle
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agentgym.core.actions import Action
 from agentgym.core.env import AgentEnv
-from agentgym.core.errors import ConfigError, DataError
+from agentgym.core.errors import ConfigError, DataError, Fault
 from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
@@ -38,9 +39,12 @@ def _call(env: AgentEnv, name: str, **arguments: object) -> tuple[str, float, bo
     return text, float(reward), terminated, info
 
 
-def _grade(checkouts: Checkouts, bug, changes) -> Verdict:
-    with checkouts.open(BUNDLED, bundled_files(), Environment()) as sandbox:
-        return grade(sandbox, BUNDLED, bug, bundled_files(), tasks.plant(bug, BUNDLED), changes, DATA.pass_to_pass(bug))
+def _grade(checkouts: Checkouts, bug, changes, package: Package = BUNDLED) -> Verdict:
+    def fresh() -> Sandbox:
+        return checkouts.open(BUNDLED, bundled_files(), Environment())
+
+    planted, others = tasks.plant(bug, BUNDLED), DATA.pass_to_pass(bug)
+    return grade(fresh, package, bug, bundled_files(), planted, changes, others)
 
 
 # ---------------------------------------------------------------------- grading
@@ -88,18 +92,13 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_code_that_attacks_the_grader_earns_nothing(checkouts: Checkouts, name: str) -> None:
-    from dataclasses import replace
-
     bug = next(bug for bug in BUGS if bug.path == "tinykit/texts.py")
     attacked = ATTACKS[name] + bundled_files()["tinykit/__init__.py"]
-    quick = replace(BUNDLED, timeout=3.0)
-    with checkouts.open(BUNDLED, bundled_files(), Environment()) as sandbox:
-        planted, others = tasks.plant(bug, BUNDLED), DATA.pass_to_pass(bug)
-        try:
-            verdict = grade(sandbox, quick, bug, bundled_files(), planted, {"tinykit/__init__.py": attacked}, others)
-        except Exception as error:  # the supervisor was killed: a fault, never a reward
-            assert "supervisor" in str(error)
-            return
+    try:
+        verdict = _grade(checkouts, bug, {"tinykit/__init__.py": attacked}, replace(BUNDLED, timeout=3.0))
+    except Fault as error:  # the supervisor was killed: never a reward
+        assert "supervisor" in str(error)
+        return
     assert not verdict.solved and verdict.share == 0.0, name
 
 
