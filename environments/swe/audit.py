@@ -1,4 +1,5 @@
-"""Repeats what a builder found: plants each bug from its recipe in a clean sandbox and compares which tests fail."""
+"""Repeats what a builder found: plants each bug from its recipe in a clean sandbox, compares which tests fail, and
+grades the fix."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
 from agentgym.environments.swe.bugs import Bug
 from agentgym.environments.swe.checkout import Checkouts
-from agentgym.environments.swe.grading import run_changed, test_files
+from agentgym.environments.swe.grading import grade, run_changed, test_files
+from agentgym.sandboxes import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def sample(source: str, count: int, seed: int = 0) -> list[str]:
 
 
 def rebuild(source: str, instance_ids: Sequence[str], backend: str = "auto") -> Iterator[Audit]:
-    """Repeats tasks one after the other, each in two sandboxes of its own: without the bug and with it."""
+    """Repeats tasks one after the other, in sandboxes of their own: without the bug, with it, with the fix graded."""
     dataset = tasks.load(source)
     checkouts = Checkouts(backend)
     try:
@@ -67,4 +69,20 @@ def _difference(dataset: tasks.Dataset, bug: Bug, keep: frozenset[str], checkout
     if failed[1] != set(bug.fail_to_pass):
         other = min(failed[1] ^ set(bug.fail_to_pass))
         return f"{len(failed[1])} tests fail, {len(bug.fail_to_pass)} are recorded; {other} differs"
-    return "" if keep.isdisjoint(failed[1]) else "a test that should pass fails"
+    return _ungraded(dataset, bug, keep, checkouts)
+
+
+def _ungraded(dataset: tasks.Dataset, bug: Bug, keep: frozenset[str], checkouts: Checkouts) -> str:
+    """Why the fix does not solve the task; empty when it does."""
+    package = dataset.package(bug)
+    pristine = fetch.files_of(package)
+
+    def fresh() -> Sandbox:
+        return checkouts.open(package, pristine, fetch.environment_of(package))
+
+    fix = {bug.path: pristine[bug.path]}
+    verdict = grade(fresh, package, bug, pristine, tasks.plant(bug, package), fix, keep)
+    missing = set(bug.fail_to_pass) - verdict.passed
+    return (
+        "" if verdict.solved else f"the fix is not accepted: {verdict.suspicious or min(missing | set(verdict.broken))}"
+    )
