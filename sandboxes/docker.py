@@ -24,12 +24,13 @@ from agentgym.core.errors import Boundary, ConfigError, Fault, MissingExtraError
 from agentgym.sandboxes import seccomp
 from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.docker_stream import Exchange
-from agentgym.sandboxes.keeper.cgroups import owner_alive, owner_name
+from agentgym.sandboxes.keeper.owners import owner_gone, owner_name
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, WRITABLE, ExecResult, LimitName, Limits, MiB, SandboxSpec
 
 IMAGE = "agentgym/sandbox:bookworm"
 """What ``image="host"`` means here. ``python -m agentgym.sandboxes.images`` builds it from Debian packages."""
-_LABEL = "agentgym.owner"
+LABEL = "agentgym.sandbox.owner"
+"""Of every container and image: the machine and the process that it belongs to."""
 _IDS = itertools.count(1)
 _SHARES = {WORKSPACE: 0.5, "/tmp": 0.375, HOME: 0.125}
 """How the disk limit is split: in-memory file systems can't share one."""
@@ -37,12 +38,14 @@ _HELPER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
 """For the backend's own commands, which run as root in the container. An agent's commands run as another user and
 can't gain any."""
 # Process 1 reaps orphans. ``wait`` takes in every child, adopted ones too.
-_INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done"]
-# The inner shell's own messages ("Killed") must not mix with the command's. ``kill -9 -1`` reaches every process of
-# this user but the shell itself.
+_INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done", "agentgym-init"]
+# Kills every process of this user but the shell itself: of the container's namespace, which is proved by looking at its
+# process 1. In any other namespace nothing is killed, whatever a daemon may have made of our request.
+_KILL_ALL = "IFS= read -r init </proc/1/cmdline; case $init in *agentgym-init) kill -9 -1;; esac"
+# The inner shell's own messages ("Killed") must not mix with the command's.
 _WRAPPER = (
     'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
-    'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; kill -9 -1; exit $code'
+    f'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; {_KILL_ALL}; exit $code'
 )
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
@@ -89,13 +92,13 @@ def _knock(address: str) -> None:
 def remove_stale(client: Any) -> list[str]:
     """Removes containers and images of processes of this machine that are gone. Returns their ids."""
     removed = []
-    for container in client.containers(all=True, filters={"label": _LABEL}):
-        if not _alive(container["Labels"][_LABEL]):
+    for container in client.containers(all=True, filters={"label": LABEL}):
+        if _gone(container["Labels"][LABEL]):
             with contextlib.suppress(Exception):
                 client.remove_container(container["Id"], force=True, v=True)
                 removed.append(container["Id"])
-    for image in client.images(filters={"label": _LABEL}):
-        if not _alive(image["Labels"][_LABEL]):
+    for image in client.images(filters={"label": LABEL}):
+        if _gone(image["Labels"][LABEL]):
             with contextlib.suppress(Exception):
                 client.remove_image(image["Id"], force=True)
                 removed.append(image["Id"])
@@ -114,9 +117,9 @@ def _owner() -> str:
     return f"{_machine()}:{owner_name(os.getpid())}"
 
 
-def _alive(owner: str) -> bool:
+def _gone(owner: str) -> bool:
     machine, _, process = owner.rpartition(":")
-    return machine != _machine() or owner_alive(process)
+    return machine == _machine() and owner_gone(process)
 
 
 class DockerSandbox(Sandbox):
@@ -168,7 +171,7 @@ class DockerSandbox(Sandbox):
         )
         try:
             made = self._api.create_container(
-                image, _INIT, host_config=host, user="0:0", labels={_LABEL: _owner()}, hostname="sandbox",
+                image, _INIT, host_config=host, user="0:0", labels={LABEL: _owner()}, hostname="sandbox",
                 network_disabled=True, entrypoint=[], stop_signal="SIGKILL",
             )  # fmt: skip
         except Exception as error:
@@ -242,7 +245,7 @@ class DockerSandbox(Sandbox):
         self._api._raise_for_status(self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + 4096}))
         try:
             for user in dict.fromkeys((self._user, "0:0")):
-                self._helper("kill -9 -1; true", user=user)
+                self._helper(f"{_KILL_ALL}; true", user=user)
         finally:
             self._api._raise_for_status(
                 self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES})
@@ -304,7 +307,7 @@ class DockerSandbox(Sandbox):
         return self._snapshots[snapshot]
 
     def _commit(self) -> str:
-        return str(self._api.commit(self._id, conf={"Labels": {_LABEL: _owner()}})["Id"])
+        return str(self._api.commit(self._id, conf={"Labels": {LABEL: _owner()}})["Id"])
 
     def _pack_all(self) -> bytes:
         names = " ".join(shlex.quote(path.lstrip("/")) for path in WRITABLE)

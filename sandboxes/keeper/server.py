@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from agentgym.sandboxes.keeper import kernel, networks
-from agentgym.sandboxes.keeper.cgroups import Group, find, owner_name, remove
+from agentgym.sandboxes.keeper.cgroups import Group, find, remove
 from agentgym.sandboxes.keeper.layers import TREES, Layers
+from agentgym.sandboxes.keeper.owners import owner_name, spare_users
 from agentgym.sandboxes.keeper.processes import Running, start
 
-USER = 0x7000_0000
-"""Whom commands run as on the host when the keeper is root: above every range that systems hand out, and not root,
-since the kernel lets root start any number of processes."""
 MESSAGE_BYTES = 1 << 18
 MAX_SOCKETS = 64
 """Endpoints that a sandbox may reach."""
@@ -90,9 +88,11 @@ class Keeper:
         self._cgroups = find(own=parent)
         for path in self._cgroups.stale():
             remove(path)
+        # Commands of a keeper that is root run as somebody else: the kernel lets root start any number of processes.
+        user = spare_users()[0]
         self._user_namespace = enter_namespace()
         self._cgroups.parents.update({k: Path("/host" + str(p)) for k, p in self._cgroups.parents.items()})
-        self._user = None if self._user_namespace else USER
+        self._user = None if self._user_namespace else user
         self._layers = Layers(self._user or 0, _FOLDERS, user_namespace=self._user_namespace)
         write_etc(Path("/etc-sandbox"))
         self._groups: dict[int, Group] = {}
@@ -153,7 +153,7 @@ class Keeper:
         """A new tree and its control group."""
         tree = self._layers.create(tuple(chain), size)
         if self._cgroups.version:
-            self._groups[tree] = Group(self._cgroups, f"{self._owner}-{tree}")
+            self._groups[tree] = Group(self._cgroups, f"{self._owner}.{tree}")
         return {"tree": tree, "path": str(TREES / str(tree))}
 
     def do_freeze(self, tree: int) -> dict[str, Any]:
