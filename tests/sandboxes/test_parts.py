@@ -233,7 +233,9 @@ def test_docker_output_that_comes_with_the_headers_is_not_lost() -> None:
     raw = ours.makefile("rb", buffering=0)
     reader = io.BufferedReader(raw)  # type: ignore[type-var]
     reader.peek()
-    raw._response = types.SimpleNamespace(raw=types.SimpleNamespace(_fp=types.SimpleNamespace(fp=reader)))  # type: ignore[attr-defined]
+    raw._response = types.SimpleNamespace(
+        raw=types.SimpleNamespace(_fp=types.SimpleNamespace(fp=reader)), close=reader.close
+    )  # type: ignore[attr-defined]
     raw._sock = ours  # type: ignore[attr-defined]
     with Exchange(raw, 100) as exchange:
         theirs.sendall(b"r")

@@ -12,6 +12,8 @@ from agentgym.sandboxes import BACKENDS, remove_stale
 from agentgym.testing.checks.subject import NotApplicable, expect
 from agentgym.testing.sandboxes.subject import Footprint, SandboxSubject, host_processes, private_temporary_folder
 
+_PATIENCE = 20.0
+"""Seconds that what a killed process held may take to go."""
 _CHILD = """
 import sys, threading, time
 from agentgym.sandboxes import open_sandbox
@@ -62,7 +64,7 @@ def killed_parent(subject: SandboxSubject) -> None:
             finally:
                 child.kill()
             child.wait()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + _PATIENCE
         while host_processes(f"sleep {marker}") and time.monotonic() < deadline and backend == "bubblewrap":
             time.sleep(0.05)
         remove_stale(backend)  # what the next process does when it opens its first sandbox
