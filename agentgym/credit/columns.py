@@ -53,6 +53,15 @@ _ALL = (
         "Log-probability under the behaviour policy, recorded at sampling.",
     ),
     Column(
+        "segment",
+        "token",
+        "int",
+        "index",
+        "rollout",
+        "Which of its trajectory's token sequences the token is in; without the column each trajectory is one.",
+        lower=0.0,
+    ),
+    Column(
         "learner_logprob",
         "token",
         "float",

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from agentgym.core.ledger import Entry
-from agentgym.core.records import FaultRecord, Segment, Span, Trajectory, Turn
+from agentgym.core.policy import Usage
+from agentgym.core.records import Drift, FaultRecord, Segment, Span, Trajectory, Turn
 from agentgym.rollout.journal import pack
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SPAN = pa.struct([("segment", pa.int32()), ("start", pa.int32()), ("end", pa.int32())])
 _ENTRY = pa.struct(
@@ -41,6 +42,8 @@ _SEGMENT = pa.struct(
         ("versions", pa.list_(pa.int32())),
     ]
 )
+_DRIFT = pa.struct([(name, pa.int32()) for name in Drift._fields])
+_USAGE = pa.struct([("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("cost", pa.float64())])
 _FAULT = pa.struct([("boundary", pa.string()), ("message", pa.string()), ("turn", pa.int32())])
 
 TRAJECTORIES = pa.schema(
@@ -64,6 +67,8 @@ TRAJECTORIES = pa.schema(
         ("difficulty", pa.float64()),
         ("reference", pa.string()),
         ("token_faithful", pa.bool_()),
+        ("drift", _DRIFT),
+        ("usage", _USAGE),
         ("parent_id", pa.string()),
         ("fork_turn", pa.int32()),
         ("gates", pa.string()),
@@ -156,9 +161,9 @@ def _map(values: Sequence[Mapping[str, float]], kind: pa.DataType) -> pa.Array:
     return pa.MapArray.from_arrays(_offsets(values), keys, items)
 
 
-def _spans(values: Sequence[Span | None], kind: pa.DataType) -> pa.Array:
-    whole = [value or (0, 0, 0) for value in values]
-    parts = [pa.array([span[i] for span in whole], kind.field(i).type) for i in range(kind.num_fields)]
+def _tuples(values: Sequence[tuple[Any, ...] | None], kind: pa.DataType) -> pa.Array:
+    whole = [value or (0,) * kind.num_fields for value in values]
+    parts = [pa.array([value[i] for value in whole], kind.field(i).type) for i in range(kind.num_fields)]
     missing = pa.array([value is None for value in values], pa.bool_())
     return pa.StructArray.from_arrays(parts, fields=list(kind), mask=missing)
 
@@ -208,6 +213,8 @@ _OF_TRAJECTORY: dict[str, _Column] = {
     "final_observation": _text,
     "reference": _json,
     "gates": _json,
+    "drift": _tuples,
+    "usage": _tuples,
     "faults": _structs,
     "ledger": _structs,
     "segments": _segments,
@@ -220,8 +227,8 @@ _OF_TURN: dict[str, _Column] = {
     "components": _map,
     "tags": _lists,
     "tool_calls": _json,
-    "policy_span": _spans,
-    "reply_span": _spans,
+    "policy_span": _tuples,
+    "reply_span": _tuples,
 }
 
 
@@ -232,6 +239,8 @@ def _trajectory(row: Mapping[str, Any], turns: list[Turn]) -> Trajectory:
     values["faults"] = [FaultRecord(**fault) for fault in row["faults"]]
     values["ledger"] = [Entry(**entry) for entry in row["ledger"]]
     values["segments"] = [Segment(**segment) for segment in row["segments"]]
+    values["drift"] = Drift(**row.get("drift") or {})  # absent from runs of before
+    values["usage"] = Usage(**row.get("usage") or {})
     return Trajectory(**values)
 
 

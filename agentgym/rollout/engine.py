@@ -14,6 +14,7 @@ from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError
 from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import Trajectory
+from agentgym.rollout.context import ContextStrategy
 from agentgym.rollout.jobs import Job
 from agentgym.rollout.lanes import Lane, Setup
 from agentgym.rollout.limits import Limits, Retries, Timing
@@ -51,9 +52,10 @@ async def collect(
     sampling: Sampling,
     limits: Limits | None = None,
     concurrency: int = 64,
+    context: ContextStrategy | None = None,
 ) -> AsyncGenerator[tuple[Job, Trajectory, Timing], None]:
     """Plays all jobs and yields each episode when it ends; see ``play_jobs``."""
-    setup = Setup(make_env, policy, sampling, limits or Limits())
+    setup = Setup(make_env, policy, sampling, limits or Limits(), context=context)
     played = play_jobs(jobs, setup, concurrency=concurrency)
     try:
         async for job, trajectories, timing in played:
@@ -71,13 +73,20 @@ def collect_all(
     sampling: Sampling,
     limits: Limits | None = None,
     concurrency: int = 64,
+    context: ContextStrategy | None = None,
 ) -> list[Trajectory]:
     """All episodes of ``jobs`` in their order, in memory: for trainers and evaluations."""
 
     async def run() -> list[Trajectory]:
         found: dict[int, Trajectory] = {}
         async for job, trajectory, _ in collect(
-            jobs, make_env, policy, sampling=sampling, limits=limits, concurrency=min(concurrency, len(jobs) or 1)
+            jobs,
+            make_env,
+            policy,
+            sampling=sampling,
+            limits=limits,
+            concurrency=min(concurrency, len(jobs) or 1),
+            context=context,
         ):
             found[job.index] = trajectory
         return [found[job.index] for job in jobs]

@@ -45,6 +45,7 @@ class Episode:
         setup = attempt.setup
         self.attempt, self.env, self.job = attempt, env, job
         self.policy, self.sampling, self.limits = setup.policy, setup.sampling, setup.limits
+        self.context = setup.context
         self.timing = attempt.timing
         self.injection = setup.injection if setup.injection.per_turn else None
         self.blocking = bool(type(env.game).capabilities.blocking)
@@ -98,12 +99,15 @@ class Episode:
         tools = env.tools if env.action_format.structured else ()
         self.stop = env.stop
         self.tools = tools
-        self.conversation = Conversation(record.system_prompt, env.messages, tools, env.layout, self.policy.renderer)
+        self.conversation = Conversation(
+            record.system_prompt, env.messages, tools, env.layout, self.policy.renderer, self.context
+        )
 
     async def turn(self) -> None:
         """One message of the policy and the environment's reply, or the end by a limit."""
         env, record, conversation = self.env, self.trajectory, self.conversation
         assert conversation is not None
+        await self._prepare(conversation)
         room = self._room(conversation)
         if room <= 0 or time.perf_counter() > self.deadline:
             self._truncate("deadline" if room > 0 else self._short_of)
@@ -128,6 +132,8 @@ class Episode:
         policy_span = conversation.add_message(completion)
         if completion.token_ids is not None:
             self.written += len(completion.token_ids)
+        if completion.usage is not None:
+            record.usage = record.usage.plus(completion.usage)
         text = completion.text
         cut = completion.finish_reason == "length"
         observation, reward, terminated, truncated, info = await self._call(
@@ -178,6 +184,7 @@ class Episode:
         if self.conversation is not None:
             record.segments = self.conversation.segments()
             record.token_faithful = self.conversation.faithful
+            record.drift = self.conversation.drift
         if not record.token_faithful:
             for turn in record.turns:
                 turn.policy_span = turn.reply_span = None
@@ -186,6 +193,20 @@ class Episode:
         return record
 
     # ------------------------------------------------------------------ the policy
+
+    async def _prepare(self, conversation: Conversation) -> None:
+        """Makes the context of the next message; a summary may take a model's time."""
+        try:
+            if self.context is not None and self.context.blocking:
+                await call(self.attempt.executor, conversation.prepare, self._seconds_left(), late=lambda: None)
+            else:
+                conversation.prepare()
+        except Hung:
+            raise Fault(Boundary.POLICY, "the context was not ready within its time limit") from None
+        except AgentGymError:
+            raise
+        except Exception as error:
+            raise Fault(Boundary.POLICY, f"the context could not be made: {type(error).__name__}: {error}") from error
 
     async def _ask(self, request: Request) -> Completion | None:
         """The next message; None when the episode's time is up. A failed request is made again with the same seed."""

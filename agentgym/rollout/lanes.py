@@ -13,6 +13,7 @@ from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError, Boundary, ConfigError, Fault
 from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import FaultRecord, Trajectory
+from agentgym.rollout.context import ContextStrategy
 from agentgym.rollout.episode import Episode
 from agentgym.rollout.injector import Injection
 from agentgym.rollout.jobs import Job
@@ -37,6 +38,8 @@ class Setup:
     retries: Retries = field(default_factory=Retries)
     injection: Injection = field(default_factory=Injection)
     forks: ForkRule | None = None
+    context: ContextStrategy | None = None
+    """What the policy reads of a long episode. None: everything."""
     gate: Gate | None = None
     """Shut while the policy's weights change. None: they don't."""
 
@@ -144,8 +147,8 @@ class Attempt:
         episode = Episode(self, env, job, record)
         episode.written, episode.success = parent.written, parent.success
         episode.stop, episode.tools, episode.state_key = parent.stop, parent.tools, parent.state_key
-        renderer = self.setup.policy.renderer
-        episode.conversation = copy.deepcopy(parent.conversation, {id(renderer): renderer})
+        shared = (self.setup.policy.renderer, self.setup.context, parent.tools)
+        episode.conversation = copy.deepcopy(parent.conversation, {id(item): item for item in shared})
         return episode
 
 

@@ -16,6 +16,7 @@ from agentgym.core.records import Trajectory
 from agentgym.core.registration import make
 from agentgym.core.registry import Registry, load
 from agentgym.core.version import __version__
+from agentgym.rollout.context import context_strategy
 from agentgym.rollout.engine import play_jobs
 from agentgym.rollout.injector import Injection
 from agentgym.rollout.jobs import plan
@@ -44,6 +45,8 @@ class RunConfig:
     """Play these, in turn. Empty: the seed draws tasks."""
     sampling: Sampling = field(default_factory=Sampling)
     limits: Limits = field(default_factory=Limits)
+    context: str = "full"
+    """What the policy reads of a long episode, see `agentgym.rollout.context`."""
     progress: float = 0.0
     retries: Retries = field(default_factory=Retries)
     inject: str = ""
@@ -56,6 +59,7 @@ class RunConfig:
         for name in ("episodes", "group_size", "shard_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        context_strategy(self.context)
         injection = Injection.parse(self.inject)
         if injection.hang and self.limits.call_seconds is None:
             object.__setattr__(self, "limits", replace(self.limits, call_seconds=INJECTED_CALL_SECONDS))
@@ -80,6 +84,7 @@ class RunConfig:
             "task_ids": list(self.task_ids),
             "sampling": asdict(self.sampling),
             "limits": asdict(self.limits),
+            "context": self.context,
             "progress": self.progress,
             "retries": asdict(self.retries),
             "inject": self.inject,
@@ -102,6 +107,7 @@ class RunConfig:
             self.retries,
             Injection.parse(self.inject),
             ForkAt.parse(self.tree) if self.tree else None,
+            context_strategy(self.context),
         )
 
 

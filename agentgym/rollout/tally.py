@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from agentgym.core.records import FaultRecord, Trajectory
+from agentgym.core.policy import Usage
+from agentgym.core.records import Drift, FaultRecord, Trajectory
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Tally:
     tokens: int = 0
     branches: int = 0
     """Episodes that branched off another one; they count as episodes too."""
+    drift: Drift = field(default_factory=Drift)
+    usage: Usage = field(default_factory=Usage)
     faults: Counter[str] = field(default_factory=Counter)
     """Failures that left an episode unscored, by boundary."""
     retried: Counter[str] = field(default_factory=Counter)
@@ -43,6 +46,8 @@ class Tally:
         self.turns += len(owned)
         self.faithful += trajectory.token_faithful
         self.tokens += _sampled(trajectory)
+        self.drift = self.drift.plus(trajectory.drift)
+        self.usage = self.usage.plus(trajectory.usage)
         self.invalid_turns += sum(not turn.action_valid for turn in owned)
         for fault in trajectory.faults:
             self.faults[fault.boundary] += 1
@@ -77,6 +82,8 @@ class Tally:
                 continue
             if isinstance(own, Counter):
                 own.update(value)
+            elif isinstance(own, Drift | Usage):
+                setattr(self, item.name, own.plus(type(own)(*value)))  # type: ignore[arg-type]
             else:
                 setattr(self, item.name, own + value)
 
@@ -96,9 +103,12 @@ class Tally:
             }
         if self.turns:
             result["invalid_turns"] = self.invalid_turns / self.turns
+        if any(self.usage):
+            result["usage"] = self.usage._asdict()
         return result | {
             "policy_tokens": self.tokens,
             "token_faithful": self.faithful,
+            "contexts": self.drift._asdict(),
             "faults": dict(sorted(self.faults.items())),
             "retried": dict(sorted(self.retried.items())),
             "truncations": dict(sorted(self.truncations.items())),

@@ -53,7 +53,7 @@ def supervised_step(
     device = next(model.parameters()).device
     policy = batch.policy_mask
     other = ~policy if observation_weight else np.zeros_like(policy)
-    other[batch.token_offsets[:-1]] = False  # nothing predicts the first token
+    other[batch.sequence_offsets[:-1]] = False  # nothing predicts the first token
     weight = policy / max(policy.sum(), 1) + observation_weight * other / max(other.sum(), 1)
     loss = 0.0
     for rows in split_rows(batch, policy | other, max_tokens=max_tokens, device=device):
@@ -155,8 +155,8 @@ def _token_loss(
 
 
 def _starts(rows: Rows) -> Tensor:
-    """Offsets of the rows in the flat order of their tokens."""
-    counts = torch.bincount(rows.row, minlength=len(rows.ids))
+    """Offsets of the trajectories in the flat order of their tokens: a trajectory weighs the same in any segments."""
+    counts = torch.bincount(rows.trajectory)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
