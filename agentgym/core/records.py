@@ -171,9 +171,14 @@ class Trajectory:
             shallow: Leave turns, segments and ledger as they are, for writers that have a form of their own for them.
         """
         values = fields_of(self)
-        values["drift"], values["usage"] = self.drift._asdict(), self.usage._asdict()
-        for key in ("faults",) if shallow else ("turns", "segments", "ledger", "faults"):
+        if shallow:
+            values["faults"] = [fields_of(fault) for fault in self.faults]
+            values["drift"], values["usage"] = self.drift._asdict(), self.usage._asdict()
+            return values
+        for key in ("turns", "segments", "ledger", "faults"):
             values[key] = [fields_of(item) for item in values[key]]
+        for key in ("drift", "usage"):
+            values[key] = values[key]._asdict()
         return values
 
     @classmethod

@@ -22,6 +22,7 @@ EXTRA_OF_MODULE = {
     "tensorboard": "train",
     "faiss": "search",
     "msgpack": "search",
+    "ray": "ray",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

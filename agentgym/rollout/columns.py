@@ -20,7 +20,7 @@ from agentgym.core.policy import Usage
 from agentgym.core.records import Drift, FaultRecord, Segment, Span, Trajectory, Turn
 from agentgym.rollout.journal import pack
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SPAN = pa.struct([("segment", pa.int32()), ("start", pa.int32()), ("end", pa.int32())])
 _ENTRY = pa.struct(
@@ -161,17 +161,11 @@ def _map(values: Sequence[Mapping[str, float]], kind: pa.DataType) -> pa.Array:
     return pa.MapArray.from_arrays(_offsets(values), keys, items)
 
 
-def _spans(values: Sequence[Span | None], kind: pa.DataType) -> pa.Array:
-    whole = [value or (0, 0, 0) for value in values]
-    parts = [pa.array([span[i] for span in whole], kind.field(i).type) for i in range(kind.num_fields)]
+def _tuples(values: Sequence[tuple[Any, ...] | None], kind: pa.DataType) -> pa.Array:
+    whole = [value or (0,) * kind.num_fields for value in values]
+    parts = [pa.array([value[i] for value in whole], kind.field(i).type) for i in range(kind.num_fields)]
     missing = pa.array([value is None for value in values], pa.bool_())
     return pa.StructArray.from_arrays(parts, fields=list(kind), mask=missing)
-
-
-def _tuples(values: Sequence[tuple[Any, ...]], kind: pa.DataType) -> pa.Array:
-    """One named tuple a row, as columns of its fields."""
-    parts = [pa.array([value[i] for value in values], kind.field(i).type) for i in range(kind.num_fields)]
-    return pa.StructArray.from_arrays(parts, fields=list(kind))
 
 
 def _structs(values: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
@@ -233,8 +227,8 @@ _OF_TURN: dict[str, _Column] = {
     "components": _map,
     "tags": _lists,
     "tool_calls": _json,
-    "policy_span": _spans,
-    "reply_span": _spans,
+    "policy_span": _tuples,
+    "reply_span": _tuples,
 }
 
 

@@ -107,8 +107,7 @@ class Episode:
         """One message of the policy and the environment's reply, or the end by a limit."""
         env, record, conversation = self.env, self.trajectory, self.conversation
         assert conversation is not None
-        if self.context is not None and self.context.blocking:
-            await asyncio.to_thread(conversation.prepare)
+        await self._prepare(conversation)
         room = self._room(conversation)
         if room <= 0 or time.perf_counter() > self.deadline:
             self._truncate("deadline" if room > 0 else self._short_of)
@@ -194,6 +193,20 @@ class Episode:
         return record
 
     # ------------------------------------------------------------------ the policy
+
+    async def _prepare(self, conversation: Conversation) -> None:
+        """Makes the context of the next message; a summary may take a model's time."""
+        try:
+            if self.context is not None and self.context.blocking:
+                await call(self.attempt.executor, conversation.prepare, self._seconds_left(), late=lambda: None)
+            else:
+                conversation.prepare()
+        except Hung:
+            raise Fault(Boundary.POLICY, "the context was not ready within its time limit") from None
+        except AgentGymError:
+            raise
+        except Exception as error:
+            raise Fault(Boundary.POLICY, f"the context could not be made: {type(error).__name__}: {error}") from error
 
     async def _ask(self, request: Request) -> Completion | None:
         """The next message; None when the episode's time is up. A failed request is made again with the same seed."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError, Boundary, ConfigError, Fault
-from agentgym.core.policy import Policy, Sampling, Usage
+from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import FaultRecord, Trajectory
 from agentgym.rollout.context import ContextStrategy
 from agentgym.rollout.episode import Episode
@@ -38,10 +38,10 @@ class Setup:
     retries: Retries = field(default_factory=Retries)
     injection: Injection = field(default_factory=Injection)
     forks: ForkRule | None = None
-    gate: Gate | None = None
-    """Shut while the policy's weights change. None: they don't."""
     context: ContextStrategy | None = None
     """What the policy reads of a long episode. None: everything."""
+    gate: Gate | None = None
+    """Shut while the policy's weights change. None: they don't."""
 
     def __post_init__(self) -> None:
         if self.injection.hang and self.limits.seconds is None and self.limits.call_seconds is None:
@@ -143,12 +143,12 @@ class Attempt:
         record.trajectory_id = f"{source.trajectory_id}-t{turn}b{number}"
         record.parent_id, record.fork_turn = source.trajectory_id, turn
         record.turns = [replace(inherited, owned=False) for inherited in source.turns]
-        record.faults, record.ledger, record.segments, record.usage = [], [], [], Usage()
+        record.faults, record.ledger, record.segments = [], [], []
         episode = Episode(self, env, job, record)
         episode.written, episode.success = parent.written, parent.success
         episode.stop, episode.tools, episode.state_key = parent.stop, parent.tools, parent.state_key
-        assert parent.conversation is not None
-        episode.conversation = parent.conversation.fork()
+        shared = (self.setup.policy.renderer, self.setup.context, parent.tools)
+        episode.conversation = copy.deepcopy(parent.conversation, {id(item): item for item in shared})
         return episode
 
 

@@ -25,6 +25,7 @@ from agentgym.rollout.limits import Limits, Retries
 from agentgym.rollout.storage import SHARD_SIZE, RunWriter
 from agentgym.rollout.tally import Tally
 from agentgym.rollout.trees import ForkAt
+from agentgym.rollout.workers import parse_workers, play_with_workers
 
 INJECTED_CALL_SECONDS = 2.0
 """Time limit of a call when hangs are injected and none is set: otherwise nobody would notice them."""
@@ -107,7 +108,7 @@ class RunConfig:
             self.retries,
             Injection.parse(self.inject),
             ForkAt.parse(self.tree) if self.tree else None,
-            context=context_strategy(self.context),
+            context_strategy(self.context),
         )
 
 
@@ -127,6 +128,7 @@ async def run(
     *,
     resume: bool = False,
     concurrency: int = 64,
+    workers: str | int = 0,
     policy: Policy | None = None,
     on_start: Callable[[Tally, int], None] | None = None,
     on_episode: Callable[[Trajectory, Tally, int], None] | None = None,
@@ -137,7 +139,8 @@ async def run(
         config: The run.
         out: Its folder.
         resume: Go on with a run that is there.
-        concurrency: Episodes in flight. Changes nothing that is stored.
+        concurrency: Episodes in flight, over all workers. Changes nothing that is stored.
+        workers: Processes that play, or a Ray cluster, see ``parse_workers``. 0: this process.
         policy: A ready policy, for this process only; None builds it from the configuration.
         on_start: Called before the first episode with the totals of what is stored and the number of jobs that is.
         on_episode: Called after each episode with it, the totals of this process and the number of jobs stored in all.
@@ -150,8 +153,13 @@ async def run(
     env = config.make_env()
     resolved = config.resolved(env)
     env.close()
-    owned = policy is None
-    policy = policy or make_policy(config.policy)  # before anything is written: its arguments may be wrong
+    where = parse_workers(workers)
+    here = where.kind == "here"
+    if policy is not None and not here:
+        raise ConfigError("Workers build their policy themselves: name it in the configuration.")
+    owned = policy is None and here
+    if owned:
+        policy = make_policy(config.policy)  # before anything is written: its arguments may be wrong
     tally = Tally()
     try:
         with RunWriter(out, resolved, config.episodes, resume=resume, shard_size=config.shard_size) as writer:
@@ -169,7 +177,10 @@ async def run(
                 skip=writer.done.copy(),
             )
             at_once = min(concurrency, left)
-            played = play_jobs(jobs, config.setup(policy), concurrency=at_once)
+            if policy is not None:
+                played = play_jobs(jobs, config.setup(policy), concurrency=at_once)
+            else:
+                played = play_with_workers(jobs, config, where, concurrency=at_once)
             async with aclosing(played):
                 async for job, trajectories, timing in played:
                     writer.add(job.index, trajectories, {**asdict(timing), "finished": time.time()})
@@ -179,6 +190,6 @@ async def run(
                         if on_episode is not None:
                             on_episode(trajectory, tally, len(writer.done))
     finally:
-        if owned:
+        if owned and policy is not None:
             policy.close()
     return tally

@@ -24,10 +24,10 @@ class Tally:
     invalid_turns: int = 0
     faithful: int = 0
     tokens: int = 0
-    drift: Drift = field(default_factory=Drift)
-    usage: Usage = field(default_factory=Usage)
     branches: int = 0
     """Episodes that branched off another one; they count as episodes too."""
+    drift: Drift = field(default_factory=Drift)
+    usage: Usage = field(default_factory=Usage)
     faults: Counter[str] = field(default_factory=Counter)
     """Failures that left an episode unscored, by boundary."""
     retried: Counter[str] = field(default_factory=Counter)
@@ -82,10 +82,8 @@ class Tally:
                 continue
             if isinstance(own, Counter):
                 own.update(value)
-            elif isinstance(own, Drift):
-                self.drift = own.plus(Drift(*value))
-            elif isinstance(own, Usage):
-                self.usage = own.plus(Usage(*value))
+            elif isinstance(own, Drift | Usage):
+                setattr(self, item.name, own.plus(type(own)(*value)))  # type: ignore[arg-type]
             else:
                 setattr(self, item.name, own + value)
 
