@@ -148,7 +148,7 @@ class JsonClient:
                     if answer.status_code not in RETRIED:
                         raise self._refusal(answer.status_code, path, problem)
                     asked = retry_after(answer.headers.get("retry-after"))
-                except ValueError:
+                except (json.JSONDecodeError, UnicodeDecodeError):
                     problem = "its answer is not JSON"
                 except (httpx2.TimeoutException, TimeoutError):
                     problem = f"no answer within {self.timeout:g} s"

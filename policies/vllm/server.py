@@ -120,7 +120,7 @@ class ServerPolicy(VLLMPolicy):
                 return _read(answer, _generated)
             except NotThere:
                 self._path = COMPLETIONS
-        body = {
+        body: dict[str, Any] = {
             "model": self.model,
             "prompt": list(prompt),
             **{name: value for name, value in parameters.items() if name != "detokenize"},
@@ -146,7 +146,7 @@ class ServerPolicy(VLLMPolicy):
             body = {"model": self.model, "token_ids": list(prompt), "sampling_params": parameters}
             found = (await client.post(GENERATE, body))["prompt_logprobs"]
         else:
-            body = {"model": self.model, "prompt": list(prompt), "add_special_tokens": False, **parameters}
+            body = {"model": self.model, "prompt": list(prompt), **parameters}
             found = (await client.post(COMPLETIONS, body))["choices"][0]["prompt_logprobs"]
         return [row[str(token)]["logprob"] for token, row in zip(prompt[1:], found[1:], strict=True)]
 
