@@ -23,6 +23,9 @@ EXTRA_OF_MODULE = {
     "faiss": "search",
     "msgpack": "search",
     "ray": "ray",
+    "vllm": "vllm",
+    "safetensors": "vllm",
+    "httpx2": "openai",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

@@ -76,19 +76,26 @@ class VLLMEngine:
     Args:
         learner: A ``TransformersPolicy``: model and tokenizer.
         arguments: Of the policy ``vllm``; ``base_url`` names servers that run the model already.
-        seed: Of the run.
+        sleeps: Whether ``sleep`` will be called.
+
+    Raises:
+        ConfigError: vLLM or its server refuses the model or an argument.
     """
 
     own_weights = True
 
-    def __init__(self, learner: Any, arguments: dict[str, Any]) -> None:
+    def __init__(self, learner: Any, arguments: dict[str, Any], *, sleeps: bool = False) -> None:
         self._learner = learner
         self._folder: Path | None = None
         build: Callable[..., Any] = load("agentgym.policies:POLICIES").get("vllm")
         if "base_url" not in arguments:
             self._folder = Path(tempfile.mkdtemp(prefix="agentgym-engine-"))
-            load("agentgym.policies.vllm.weights:save_untied")(learner.model, learner.tokenizer, self._folder)
+            _write(learner, self._folder)
             arguments = {**arguments, "model": str(self._folder)}
+            if sleeps:
+                arguments["engine_args"] = {**arguments.get("engine_args", {}), "enable_sleep_mode": True}
+        elif sleeps:
+            raise ConfigError("engine.sleep needs an engine in this process; servers keep their memory.")
         try:
             self.policy: Any = build(**arguments)
         except TypeError as error:
@@ -120,7 +127,18 @@ class VLLMEngine:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _write(learner: Any, folder: Path) -> None:
+    """The learner where vLLM can load it: adapters merged in, which ``save_pretrained`` would leave out."""
+    learner.model.config.save_pretrained(folder)
+    learner.tokenizer.save_pretrained(folder)
+    load("agentgym.policies.vllm.weights:save")(learner.model, folder)
+
+
 def make_engine(config: TrainConfig, learner: Any) -> Engine:
     """The engine that the configuration names. ``learner``: a ``TransformersPolicy``."""
     section = config.engine
-    return TorchEngine(learner) if section.name == "torch" else VLLMEngine(learner, section.arguments)
+    return (
+        TorchEngine(learner)
+        if section.name == "torch"
+        else VLLMEngine(learner, section.arguments, sleeps=section.sleep)
+    )
