@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -129,7 +130,10 @@ class VLLMEngine:
 
 def _write(learner: Any, folder: Path) -> None:
     """The learner where vLLM can load it: adapters merged in, which ``save_pretrained`` would leave out."""
-    learner.model.config.save_pretrained(folder)
+    model = learner.model.get_base_model() if hasattr(learner.model, "peft_config") else learner.model
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]  # a model that was never saved hasn't named its class
+    config.save_pretrained(folder)
     learner.tokenizer.save_pretrained(folder)
     load("agentgym.policies.vllm.weights:save")(learner.model, folder)
 
