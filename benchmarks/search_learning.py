@@ -131,16 +131,14 @@ def report(runs: Mapping[str, Sequence[Path]]) -> str:
     page.table(table(runs))
     page.table(gains(runs))
     page.section("Curves", note="Means over seeds; bands from the lowest seed to the highest.")
-    label = {"x_label": "update"}
-    page.charts(
-        line_chart("held-out F1, sampled", curves(runs, "evaluation_sampled", "reward"), y_label="F1", **label),
-        line_chart("held-out F1, greedy", curves(runs, "evaluation_greedy", "reward"), y_label="F1", **label),
-        line_chart(f"F1 in training, mean of {SMOOTH}", curves(runs, "rl", "reward", SMOOTH), y_label="F1", **label),
-        line_chart(
-            f"turns in training, mean of {SMOOTH}", curves(runs, "rl", "turns", SMOOTH), y_label="turns", **label
-        ),
-        line_chart("entropy", curves(runs, "rl", "entropy", SMOOTH), y_label="nats a token", **label),
+    shown = (
+        ("held-out F1, sampled", "F1", curves(runs, "evaluation_sampled", "reward")),
+        ("held-out F1, greedy", "F1", curves(runs, "evaluation_greedy", "reward")),
+        (f"F1 in training, mean of {SMOOTH}", "F1", curves(runs, "rl", "reward", SMOOTH)),
+        (f"turns in training, mean of {SMOOTH}", "turns", curves(runs, "rl", "turns", SMOOTH)),
+        (f"entropy, mean of {SMOOTH}", "nats a token", curves(runs, "rl", "entropy", SMOOTH)),
     )
+    page.charts(*(line_chart(title, found, x_label="update", y_label=unit) for title, unit, found in shown))
     return page.page()
 
 
