@@ -66,6 +66,11 @@ class Sandbox(ABC):
     def fork(self, snapshot: str | None = None) -> Sandbox:
         """A new sandbox with the same files (of now, or of a snapshot). Neither sees what the other writes later."""
 
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """Removes what processes that are gone left of such sandboxes. Returns what was removed."""
+        return []
+
     @abstractmethod
     def _close(self) -> None:
         """Frees everything. Called once."""

@@ -43,10 +43,17 @@ _INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done", "agentgym-in
 # Kills every process of this user but the shell itself: of the container's namespace, which is proved by looking at its
 # process 1. In any other namespace nothing is killed, whatever a daemon may have made of our request.
 _KILL_ALL = "IFS= read -r init </proc/1/cmdline; case $init in *agentgym-init) kill -9 -1;; esac"
+# Shared memory, queues and semaphores outlive processes; a snapshot is files and nothing else. Forks a program only
+# where there is something to remove.
+_FORGET = (
+    "for f in /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?* /dev/mqueue/*; do "
+    'if [ -e "$f" ] || [ -L "$f" ]; then rm -rf -- "$f"; fi; done; '
+    "for f in shm msg sem; do { read -r head && read -r item && ipcrm --all=$f; } </proc/sysvipc/$f; done"
+)
 # The inner shell's own messages ("Killed") must not mix with the command's.
 _WRAPPER = (
     'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
-    f'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; {_KILL_ALL}; exit $code'
+    f'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; {_KILL_ALL}; {_FORGET}; exit $code'
 )
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
@@ -289,7 +296,7 @@ class DockerSandbox(Sandbox):
         self._api._raise_for_status(self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + 4096}))
         try:
             for user in dict.fromkeys((self._user, "0:0")):
-                self._helper(f"{_KILL_ALL}; true", user=user)
+                self._helper(f"exec 2>/dev/null; {_KILL_ALL}; {_FORGET}; true", user=user)
         finally:
             self._api._raise_for_status(
                 self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES})
@@ -343,6 +350,11 @@ class DockerSandbox(Sandbox):
             finally:
                 if snapshot is None:
                     self.drop(name)
+
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """See ``Sandbox.remove_stale``. Containers and images."""
+        return remove_stale(connect())
 
     def _content(self, snapshot: str) -> bytes | str:
         if snapshot not in self._snapshots:

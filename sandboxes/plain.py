@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from agentgym.core.errors import ConfigError, UnsupportedError
@@ -62,6 +63,7 @@ class PlainSandbox(Sandbox):
             UnisolatedWarning,
             stacklevel=2,
         )
+        _reap_once()
         self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{owner_name(os.getpid())}."))
         self._user = _free_user() if os.geteuid() == 0 else None
         self._fill(_source)
@@ -135,6 +137,11 @@ class PlainSandbox(Sandbox):
         with self._lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", UnisolatedWarning)
             return PlainSandbox(self.spec, _source=self._root / "now" if snapshot is None else self._path(snapshot))
+
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """See ``Sandbox.remove_stale``. Processes and folders."""
+        return remove_stale()
 
     def _fill(self, source: Path | None) -> None:
         if source is not None:
@@ -222,6 +229,11 @@ def _kill_all(mark: str, user: int | None) -> None:
     for _ in range(_ROUNDS):  # what was forked during one look is found by the next
         if not [pid for pid in processes() if ours(pid) and kill_if(pid, ours)]:
             return
+
+
+@cache
+def _reap_once() -> None:
+    remove_stale()
 
 
 def remove_stale() -> list[str]:

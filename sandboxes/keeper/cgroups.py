@@ -29,13 +29,16 @@ class Hierarchies:
     parents: dict[str, Path]
     """Controller -> folder to make groups in. In version 2 all of them are the same folder."""
 
-    def stale(self) -> list[Path]:
-        """Groups of agentgym processes that are gone. Groups that others named alike are not ours and not in it."""
+    def stale(self, also: str = "") -> list[Path]:
+        """Groups of agentgym processes that are gone, and of the owner ``also``.
+
+        Groups that others named alike are not ours and not in it.
+        """
         found = []
         for parent in sorted(set(self.parents.values())):
             for path in sorted(parent.glob(f"{PREFIX}*")):
                 name = _NAME.fullmatch(path.name)
-                if name is not None and owner_gone(name[1]):
+                if name is not None and (name[1] == also or owner_gone(name[1])):
                     found.append(path)
         return found
 

@@ -256,7 +256,10 @@ def get() -> Client:
     """
     global _current
     with _lock:
-        if _current is None or not _current.alive:
+        if _current is not None and not _current.alive:
+            _current.close()
+            _current = None
+        if _current is None:
             _current = Client()
         return _current
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -164,6 +165,7 @@ def _become(
         _limit(job, bounded_memory="memory" in controllers)
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
+        _close_all_but(seccomp, status)
         os.set_inheritable(seccomp, True)
         os.set_inheritable(status, True)
         os.set_blocking(status, True)
@@ -180,6 +182,13 @@ def _become(
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.stderr.flush()
     os._exit(127)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Nothing of the keeper's may reach a command, whether marked to be closed by exec or not."""
+    edges = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    for before, after in itertools.pairwise(edges):
+        os.closerange(before + 1, after)
 
 
 def _limit(job: Job, *, bounded_memory: bool) -> None:

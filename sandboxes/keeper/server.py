@@ -86,7 +86,7 @@ class Keeper:
         self._control = control
         self._owner = owner_name(parent)
         self._cgroups = find(own=parent)
-        for path in self._cgroups.stale():
+        for path in self._cgroups.stale(also=self._owner):  # a keeper of the same process that was killed
             remove(path)
         # Commands of a keeper that is root run as somebody else: the kernel lets root start any number of processes.
         user = spare_users()[0]
@@ -267,6 +267,7 @@ def main(fd: int, parent: int, copy: bool) -> None:
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides when we end
     kernel.adopt_orphans()
     control = socket.socket(fileno=fd)
+    control.set_inheritable(False)  # it came through exec; what reads it gets every sandbox's requests
     try:
         keeper = Keeper(control, parent, copy=copy)
     except OSError as error:

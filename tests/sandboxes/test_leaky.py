@@ -16,7 +16,16 @@ from agentgym.testing.sandboxes import BEHAVIOUR, ESCAPES, SandboxSubject, check
 from tests.sandboxes.conftest import ALL, need, quiet
 
 BROKEN: dict[str, type[BubblewrapSandbox]] = {}
-QUICK = ("commands", "forks", "host_environment", "network", "orphans", "system_calls", "writing_outside")
+QUICK = (
+    "commands",
+    "open_descriptors",
+    "forks",
+    "host_environment",
+    "network",
+    "orphans",
+    "system_calls",
+    "writing_outside",
+)
 """Those of `make test`; the rest in `make test-sandboxes`."""
 ALLOW_ALL = bytes.fromhex("0600000000 00ff7f".replace(" ", ""))
 
@@ -263,6 +272,20 @@ class ListsLines(Tampered):
 class OpensFiles(Tampered):
     def command(self, command):
         return self.limited(command, open_files=4096)
+
+
+@breaks("shared_memory")
+class KeepsSharedMemory(Tampered):
+    def command(self, command):
+        place = command.argv.index("--chdir")
+        shared = self._folders[self._folders.index("/tmp") - 1]
+        return replace(command, argv=[*command.argv[:place], "--bind", shared, "/dev/shm", *command.argv[place:]])
+
+
+@breaks("open_descriptors")
+class HandsOnAFile(Tampered):
+    def _run(self, argv, stdin, env, cwd, limits):
+        return super()._run(["/bin/bash", "-c", 'exec 7</etc; exec "$@"', "bash", *argv], stdin, env, cwd, limits)
 
 
 @breaks("terminal")

@@ -17,13 +17,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.core.errors import AgentGymError, ConfigError, Fault, UnknownNameError, UnsupportedError
-from agentgym.sandboxes import Limits, SandboxSpec, bubblewrap, diagnose, open_sandbox, seccomp
+from agentgym.sandboxes import (
+    Limits,
+    SandboxSpec,
+    bubblewrap,
+    diagnose,
+    diagnose_host,
+    open_sandbox,
+    remove_stale,
+    seccomp,
+)
 from agentgym.sandboxes.docker_stream import Exchange
-from agentgym.sandboxes.keeper import cgroups, owners
+from agentgym.sandboxes.keeper import cgroups, client, owners
 from agentgym.sandboxes.plain import PlainSandbox, UnisolatedWarning
 from agentgym.sandboxes.relay import addresses
 from agentgym.sandboxes.streams import FLOOD_FACTOR, Clip
 from agentgym.testing.sandboxes import check_sandbox
+from agentgym.testing.sandboxes.subject import host_processes
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -224,6 +234,51 @@ def test_a_forked_process_has_sandboxes_of_its_own() -> None:
         env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+def test_a_killed_keeper_takes_everything_with_it_and_is_replaced() -> None:
+    sandbox = open_sandbox(backend="bubblewrap")
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(sandbox.exec(["sleep", "9753.1"]))
+        except Fault as fault:
+            results.append(fault)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not host_processes("sleep 9753.1"):
+        time.sleep(0.01)
+    keeper = client.get()
+    keeper._process.kill()
+    thread.join(20)
+    assert isinstance(results[0], Fault) and results[0].boundary == "sandbox"
+    with pytest.raises(Fault, match="gone"):
+        sandbox.exec(["true"])
+    sandbox.close()
+    with open_sandbox(backend="bubblewrap") as other:
+        assert other.exec("echo on").text == "on\n"
+        deadline = time.monotonic() + 10
+        while host_processes("sleep 9753.1") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not host_processes("sleep 9753.1")
+        mine = f"agentgym-{owners.owner_name(os.getpid())}."
+        left = [path for folder in set(cgroups.find().parents.values()) for path in folder.glob(f"{mine}*")]
+        assert {path.name for path in left} <= {f"{mine}{other._tree}"}  # type: ignore[attr-defined]
+
+
+def test_what_works_here_is_said() -> None:
+    found = {item.name: item for item in (*diagnose(), *diagnose_host())}
+    assert set(found) == {"bubblewrap", "docker", "subprocess", "overlay", "control groups", "seccomp"}
+    assert all(item.ok or item.fix for item in found.values())
+    assert found["bubblewrap"].ok and "isolates nothing" in found["subprocess"].detail
+
+
+def test_reapers_are_asked_for_by_name() -> None:
+    with pytest.raises(UnknownNameError, match="bubblewrap"):
+        remove_stale("bubblewarp")
+    assert isinstance(remove_stale("subprocess"), list)
 
 
 def test_docker_output_that_comes_with_the_headers_is_not_lost() -> None:

@@ -448,6 +448,32 @@ def open_file_limit(subject: SandboxSubject) -> None:
         expect(count <= SMALL.limits.open_files, f"{count} files could be opened at once.")
 
 
+def open_descriptors(subject: SandboxSubject) -> None:
+    """A command has its three streams and no other open file: not of this process, nor of what runs it."""
+    code = (
+        "import os\nfor name in sorted(os.listdir('/proc/self/fd'), key=int):\n"
+        "    try: print(name, os.readlink('/proc/self/fd/' + name))\n    except OSError: pass"
+    )
+    with subject.make() as sandbox:
+        for stdin in (b"", b"x"):
+            shown = sandbox.exec(["python3", "-I", "-S", "-c", code], stdin=stdin).text.splitlines()
+            expect([line.split()[0] for line in shown] == ["0", "1", "2"], f"Open files of a command: {shown}")
+
+
+def shared_memory(subject: SandboxSubject) -> None:
+    """What a command leaves in shared memory, queues or semaphores is gone with it: a snapshot is files and no more."""
+    leave = (
+        "touch /dev/shm/left /dev/shm/.left /dev/shm/..left; ln -s nowhere /dev/shm/link; mkdir -p /dev/shm/d/e; "
+        "ipcmk -M 4096; ipcmk -S 1; ipcmk -Q; true"
+    )
+    look = "ls -A /dev/shm /dev/mqueue 2>/dev/null | grep -v :; tail -qn +2 /proc/sysvipc/*; true"
+    with subject.make() as sandbox:
+        for command in (leave, f"{leave}; kill -9 $PPID $$", f"{leave}; sleep 60"):
+            sandbox.exec(command, timeout=1.5)
+            left = sandbox.exec(look).text.strip()
+            expect(left == "", f"Left in memory by a command that has ended: {left}")
+
+
 def terminal(subject: SandboxSubject) -> None:
     """There is no terminal to type into."""
     with subject.make() as sandbox:
@@ -458,5 +484,6 @@ def terminal(subject: SandboxSubject) -> None:
 CHECKS = (
     fork_bomb, memory_bomb, disk_filler, sparse_and_links, orphans, late_writers, host_files, host_environment,
     writing_outside, network, file_methods, devices_and_proc, system_calls, setuid_programs, odd_names,
-    killing_everything, open_file_limit, terminal,
+    killing_everything, open_file_limit, open_descriptors, shared_memory,
+    terminal,
 )  # fmt: skip

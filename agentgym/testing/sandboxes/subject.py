@@ -84,6 +84,10 @@ def private_temporary_folder() -> Iterator[Path]:
                 os.environ["TMPDIR"] = variable
 
 
+_DAEMONS = frozenset(("docker", "containerd", "overlay2", "containers"))
+"""Folders in which a container daemon mounts, for whomever. Of those, containers are looked at and not mounts."""
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What of this process's sandboxes is on this machine now, and of processes that are gone."""
@@ -97,6 +101,7 @@ class Footprint:
     def now(cls) -> Footprint:
         """Takes it, within ``private_temporary_folder``."""
         mounts = [line.split(" - ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        mounts = [mount for mount in mounts if not _DAEMONS & set(mount.split()[4].split("/"))]
         groups = [path for path in Path("/sys/fs/cgroup").glob("**/agentgym-*") if _ours(path.name)]
         files = Path(tempfile.gettempdir()).iterdir()
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
