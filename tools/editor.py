@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import posixpath
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from agentgym.core.actions import Tool, tool
 from agentgym.core.errors import AgentGymError, Fault
 from agentgym.sandboxes import WORKSPACE, Sandbox
+from agentgym.tools.python_source import parse
 
 WINDOW = 150
 """Lines that ``view`` shows at once."""
@@ -171,7 +171,7 @@ def syntax_problem(path: str, before: str | None, after: str) -> str:
 
 def _syntax_error(text: str) -> str:
     try:
-        ast.parse(text)
+        parse(text)
     except SyntaxError as error:
         return f"it would not be valid Python any more (line {error.lineno}: {error.msg})."
     except (ValueError, RecursionError, MemoryError) as error:

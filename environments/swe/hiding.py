@@ -6,6 +6,8 @@ import ast
 from collections.abc import Mapping
 from functools import lru_cache
 
+from agentgym.tools.python_source import parse
+
 
 def function_of(test_id: str) -> tuple[str, tuple[str, ...]]:
     """File and names (classes, then function) of a test id such as ``tests/test_x.py::Class::test_y[param]``."""
@@ -61,13 +63,13 @@ def _bases_of(path: str, source: bytes) -> Mapping[tuple[str, ...], tuple[str, .
                 walk(child, name)
 
     if path.endswith(".py"):
-        walk(ast.parse(source), ())
+        walk(parse(source), ())
     return found
 
 
 def without_tests(source: bytes, names: set[tuple[str, ...]]) -> bytes:
     """The source without those functions, decorators included. A body that would be empty becomes ``pass``."""
-    tree = ast.parse(source)
+    tree = parse(source)
     lines = source.splitlines(keepends=True)
     edits: list[tuple[int, int, bytes]] = []
     _collect(tree, (), names, edits)
@@ -108,5 +110,5 @@ def functions(source: bytes) -> list[tuple[str, ...]]:
             elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 found.append((*prefix, child.name))
 
-    walk(ast.parse(source), ())
+    walk(parse(source), ())
     return found

@@ -11,6 +11,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from agentgym.tools.python_source import parse
+
 Names = tuple[str, ...]
 """Classes, then the function."""
 
@@ -28,7 +30,7 @@ def __honest__(value, depth=0):
     if kind in (list, tuple, set, frozenset, dict) and depth < 4:
         items = list(value.values()) + list(value) if kind is dict else list(value)
         return value if all(__honest__(item, depth + 1) is item for item in items) else object()
-    for probe in (object(), "{nonce}", {number}, ["{nonce}"], {{"{nonce}": {number}}}):
+    for probe in (object(), "{nonce}", {number}):  # no containers: comparing with one may read, and so change, a cache
         try:
             same = value == probe
         except Exception:
@@ -88,7 +90,7 @@ def _functions(source: bytes, names: set[Names]) -> Iterator[tuple[Names, ast.Fu
             elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and (*prefix, child.name) in names:
                 yield (*prefix, child.name), child
 
-    yield from walk(ast.parse(source), ())
+    yield from walk(parse(source), ())
 
 
 def _compared(function: ast.AST) -> Iterator[ast.expr]:

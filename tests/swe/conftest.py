@@ -1,5 +1,7 @@
 """Every test here that runs code needs a sandbox that isolates."""
 
+import os
+
 import pytest
 
 from agentgym.core.env import AgentEnv
@@ -7,6 +9,10 @@ from agentgym.core.errors import AgentGymError
 from agentgym.environments.swe import checkout
 from agentgym.environments.swe.checkout import Checkouts
 from agentgym.sandboxes import open_sandbox
+
+if not os.environ.get("AGENTGYM_TEST_SANDBOXES"):
+    # They take minutes, Docker or packages from the index: `make test-sandboxes`.
+    collect_ignore = ["test_long.py", "test_images.py"]
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from agentgym.environments.swe.package import BUNDLED, Package, bundled_files
 from agentgym.environments.swe.runner import read_report
 from agentgym.environments.swe.toolbox import TOOLS, better_tool
 from agentgym.sandboxes import ExecResult
+from agentgym.tools.editor import syntax_problem
 
 TOOLS_BY_NAME = {tool.name: tool for tool in TOOLS}
 
@@ -329,3 +330,10 @@ def test_shell_commands_that_have_a_tool() -> None:
     assert not better_tool(Action("bash", {"command": "cat a.py | sort"}))
     assert not better_tool(Action("bash", {"command": "python x.py"}))
     assert not better_tool(Action("view", {"path": "a"}))
+
+
+def test_source_with_warnings_is_read_without_them() -> None:
+    assert functions(b"def test_a():\n    assert '\\/' is 'x'\n") == [("test_a",)]
+    assert syntax_problem("a.py", None, "x = '\\/'\n") == ""
+    assert "line 1" in syntax_problem("a.py", "x = 1\n", "x = \n")
+    assert syntax_problem("a.py", "x = \n", "y = \n") == "", "what is broken already may be edited"

@@ -15,6 +15,7 @@ from agentgym.environments.swe.grading import run_changed, test_files
 from agentgym.environments.swe.hiding import function_of, place_of
 from agentgym.environments.swe.package import Environment, Files, Package
 from agentgym.environments.swe.runner import Report
+from agentgym.tools.python_source import parse
 
 _MAX_SHARE = 0.3
 """A bug that breaks more of the suite than this is seen from anywhere: not a task."""
@@ -99,7 +100,7 @@ def examine(
 
 def _compiles(source: bytes) -> bool:
     try:
-        compile(source, "<bug>", "exec")
+        compile(parse(source), "<bug>", "exec")
     except (SyntaxError, ValueError):
         return False
     return True
