@@ -76,6 +76,7 @@ class RunConfig:
             "scheme": env.scheme.to_dict(),
             "components": [asdict(component) for component in type(env.game).components],
             "action_format": env.action_format.name,
+            "tools": env.tools if env.action_format.structured else [],
             "layout": env.layout,
             "max_turns": env.max_turns,
             "policy": asdict(self.policy),

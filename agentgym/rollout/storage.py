@@ -41,6 +41,8 @@ from agentgym.rollout.tally import Tally
 __all__ = ["SHARD_SIZE", "RunWriter", "read_config", "read_run", "read_timing", "replace", "stored_totals"]
 
 SHARD_SIZE = 256
+_FREE = ("version", "tools")
+"""Entries of the configuration that may differ when a run is resumed: they follow from others, or change nothing."""
 _HELD_BYTES = 32 << 20
 """Journal bytes whose records stay in memory until their shard is whole; others are read again then."""
 
@@ -249,7 +251,7 @@ def check_resumable(path: Path, config: Mapping[str, Any], *, resume: bool) -> b
     if not resume:
         raise ConfigError(f"{str(path)!r} holds a run already. Add --resume to go on with it, or name another folder.")
     before, now = read_config(path), json.loads(json.dumps(config, default=str))
-    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key != "version"]
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key not in _FREE]
     if changed:
         details = "; ".join(f"{key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in changed)
         raise ConfigError(f"The run in {str(path)!r} has another configuration ({details}).")
