@@ -45,12 +45,14 @@ def plan(
     task_ids: Sequence[str] | None = None,
     progress: float = 0.0,
     skip: Container[int] = (),
+    first: int = 0,
 ) -> Iterator[Job]:
     """The episodes of a run in order: groups of ``group_size`` after one another, the last one perhaps smaller.
 
     With ``task_ids``, group g plays ``task_ids[g % len(task_ids)]``. Jobs whose number is in ``skip`` are left out.
+    ``first`` is the number of the first job: with a multiple of the group size the plan goes on where another ended.
     """
-    for index in range(episodes):
+    for index in range(first, first + episodes):
         if index in skip:
             continue
         group, member = divmod(index, group_size)

@@ -11,7 +11,7 @@ import platform
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from agentgym.core.errors import AgentGymError, ConfigError, MissingExtraError
+from agentgym.core.errors import AgentGymError, ConfigError
 from agentgym.rollout.crew import Crew
 from agentgym.rollout.jobs import Job
 from agentgym.rollout.schedule import Played
@@ -25,10 +25,10 @@ def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, Start
     """Connects to the cluster; how many actors there are to be, and what starts one.
 
     Raises:
-        MissingExtraError: Ray is not installed.
         ConfigError: There is no cluster at the address.
     """
-    ray = _ray()
+    import ray
+
     if not ray.is_initialized():
         try:
             ray.init(address=where.address or None, log_to_driver=False, logging_level="warning")
@@ -44,16 +44,6 @@ def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, Start
         scheduling_strategy="SPREAD",
     )
     return count, lambda: RayWorker(ray, actor.remote(config))
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise MissingExtraError(
-            "--workers ray needs 'ray', which is not installed. Install it with: pip install 'agentgym-kit[ray]'"
-        ) from None
-    return ray
 
 
 class Actor:

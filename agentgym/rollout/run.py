@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -22,10 +23,10 @@ from agentgym.rollout.injector import Injection
 from agentgym.rollout.jobs import plan
 from agentgym.rollout.lanes import Setup
 from agentgym.rollout.limits import Limits, Retries
-from agentgym.rollout.storage import SHARD_SIZE, RunWriter
+from agentgym.rollout.storage import SHARD_SIZE, RunWriter, stored_totals
 from agentgym.rollout.tally import Tally
 from agentgym.rollout.trees import ForkAt
-from agentgym.rollout.workers import parse_workers, play_with_workers
+from agentgym.rollout.workers import parse_workers, play_with_workers, require
 
 INJECTED_CALL_SECONDS = 2.0
 """Time limit of a call when hangs are injected and none is set: otherwise nobody would notice them."""
@@ -75,6 +76,7 @@ class RunConfig:
             "scheme": env.scheme.to_dict(),
             "components": [asdict(component) for component in type(env.game).components],
             "action_format": env.action_format.name,
+            "tools": env.tools if env.action_format.structured else [],
             "layout": env.layout,
             "max_turns": env.max_turns,
             "policy": asdict(self.policy),
@@ -112,10 +114,24 @@ class RunConfig:
         )
 
 
+def check_policy(spec: PolicySpec) -> None:
+    """Raises ConfigError or UnknownNameError where ``make_policy`` would for what can be seen without building it."""
+    build = _builder(spec)
+    try:
+        inspect.signature(build).bind(**spec.kwargs)
+    except TypeError as error:
+        raise ConfigError(f"The policy {spec.name!r} can't be made with {spec.kwargs}: {error}") from error
+
+
+def _builder(spec: PolicySpec) -> Callable[..., Policy]:
+    policies: Registry[Callable[..., Policy]] = load("agentgym.policies:POLICIES")
+    build: Callable[..., Policy] = load(spec.name) if ":" in spec.name else policies.get(spec.name)
+    return build
+
+
 def make_policy(spec: PolicySpec) -> Policy:
     """Builds a policy from its registry name, or ``"module:attribute"``, and its arguments."""
-    policies: Registry[Callable[..., Policy]] = load("agentgym.policies:POLICIES")
-    build = load(spec.name) if ":" in spec.name else policies.get(spec.name)
+    build = _builder(spec)
     try:
         return build(**spec.kwargs)
     except TypeError as error:
@@ -157,14 +173,17 @@ async def run(
     here = where.kind == "here"
     if policy is not None and not here:
         raise ConfigError("Workers build their policy themselves: name it in the configuration.")
+    require(where)
     owned = policy is None and here
     if owned:
         policy = make_policy(config.policy)  # before anything is written: its arguments may be wrong
+    elif policy is None:
+        check_policy(config.policy)
     tally = Tally()
     try:
         with RunWriter(out, resolved, config.episodes, resume=resume, shard_size=config.shard_size) as writer:
             if on_start is not None:
-                on_start(writer.totals(), len(writer.done))
+                on_start(stored_totals(out, retried=False), len(writer.done))
             left = config.episodes - len(writer.done)
             if not left:
                 return tally

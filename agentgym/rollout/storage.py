@@ -16,14 +16,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from agentgym.core.errors import Boundary, ConfigError, DataError, Fault
-from agentgym.core.records import Trajectory
+from agentgym.core.records import FaultRecord, Trajectory
 from agentgym.rollout import journal
 from agentgym.rollout.shards import (
     MANIFEST,
@@ -38,9 +38,11 @@ from agentgym.rollout.shards import (
 )
 from agentgym.rollout.tally import Tally
 
-__all__ = ["SHARD_SIZE", "RunWriter", "read_config", "read_run", "replace"]
+__all__ = ["SHARD_SIZE", "RunWriter", "read_config", "read_run", "read_timing", "replace", "stored_totals"]
 
 SHARD_SIZE = 256
+_FREE = ("version", "tools")
+"""Entries of the configuration that may differ when a run is resumed: they follow from others, or change nothing."""
 _HELD_BYTES = 32 << 20
 """Journal bytes whose records stay in memory until their shard is whole; others are read again then."""
 
@@ -111,17 +113,6 @@ class RunWriter:
             self._hold(shard, index, list(trajectories), len(line))
             self._complete(shard)
 
-    def totals(self) -> Tally:
-        """Over everything that is stored. Reads journals, and of whole shards the manifest only."""
-        tally = Tally()
-        for entry in self._entries.values():
-            tally.merge(entry.totals)
-        for shard in self._pending:
-            for trajectories in self._whole(shard).values():
-                for trajectory in trajectories:
-                    tally.add(trajectory)
-        return tally
-
     def close(self) -> None:
         """Closes the files. Episodes of incomplete shards stay in the journal."""
         if self._lock.closed:
@@ -143,19 +134,8 @@ class RunWriter:
         for folder in ("trajectories", "turns", "journal"):
             (self.path / folder).mkdir(exist_ok=True)
         text = json.dumps(config, indent=2, ensure_ascii=False, default=str)
-        stored = self.path / "run.json"
-        if not stored.exists():
-            replace(stored, text + "\n")
-            return
-        if not resume:
-            raise ConfigError(
-                f"{str(self.path)!r} holds a run already. Add --resume to go on with it, or name another folder."
-            )
-        before, now = read_config(self.path), json.loads(text)
-        changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key != "version"]
-        if changed:
-            details = "; ".join(f"{key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in changed)
-            raise ConfigError(f"The run in {str(self.path)!r} has another configuration ({details}).")
+        if not check_resumable(self.path, config, resume=resume):
+            replace(self.path / "run.json", text + "\n")
 
     def _recover(self) -> None:
         """Takes over what an earlier process left: whole shards, then journals without their torn last lines."""
@@ -260,6 +240,33 @@ class RunWriter:
             ) from error
 
 
+def check_resumable(path: Path, config: Mapping[str, Any], *, resume: bool) -> bool:
+    """Whether a run is there to go on with.
+
+    Raises:
+        ConfigError: There is one and ``resume`` is off, or it has another configuration.
+    """
+    if not (path / "run.json").exists():
+        return False
+    if not resume:
+        raise ConfigError(f"{str(path)!r} holds a run already. Add --resume to go on with it, or name another folder.")
+    before, now = read_config(path), json.loads(json.dumps(config, default=str))
+    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key) and key not in _FREE]
+    if changed:
+        details = "; ".join(f"{key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in changed)
+        raise ConfigError(f"The run in {str(path)!r} has another configuration ({details}).")
+    return True
+
+
+def stored_jobs(path: Path) -> int:
+    """How many jobs a run has stored; 0 where there is no run."""
+    entries = read_manifest(path)
+    open_shards = [file for file in (path / "journal").glob("*.jsonl") if int(file.stem) not in entries]
+    return sum(entry.jobs for entry in entries.values()) + sum(
+        sum(1 for _ in read_journal(file)) for file in open_shards
+    )
+
+
 def read_journal(file: Path) -> Iterator[tuple[int, int, list[Trajectory]]]:
     """Size of each whole line, its job, and what came of that. A torn last line is left out.
 
@@ -283,9 +290,13 @@ def read_run(path: Path) -> Iterator[Trajectory]:
     Reads unfinished runs too, and runs that are being written. Raises DataError where there is no run.
     """
     read_config(path)
+    yield from _read_shards(path)
+
+
+def _read_shards(path: Path, skip: Collection[int] = ()) -> Iterator[Trajectory]:
     shards = {int(file.stem) for file in (path / "trajectories").glob("*.parquet")}
     shards |= {int(file.stem) for file in (path / "journal").glob("*.jsonl")}
-    for shard in sorted(shards):
+    for shard in sorted(shards.difference(skip)):
         if not shard_file(path, "trajectories", shard).exists():
             try:
                 rows = {index: trajectories for _, index, trajectories in read_journal(_journal_of(path, shard))}
@@ -300,6 +311,37 @@ def read_run(path: Path) -> Iterator[Trajectory]:
 
 def _journal_of(path: Path, shard: int) -> Path:
     return path / "journal" / f"{shard:05d}.jsonl"
+
+
+def stored_totals(path: Path, *, retried: bool = True) -> Tally:
+    """Over everything that a run has stored. Of whole shards only the manifest is read.
+
+    Args:
+        path: The run.
+        retried: Also count failures that were tried again, which stand beside the records.
+    """
+    read_config(path)
+    tally = Tally()
+    entries = read_manifest(path)
+    for shard in sorted(entries):
+        tally.merge(entries[shard].totals)
+    for trajectory in _read_shards(path, skip=entries.keys()):
+        tally.add(trajectory)
+    if retried:
+        for timing in read_timing(path).values():
+            tally.add_retried(FaultRecord(**fault) for fault in timing.get("retried", ()))
+    return tally
+
+
+def read_timing(path: Path) -> dict[int, dict[str, Any]]:
+    """Job -> its clocks and the failures that were tried again. Of two lines for a job the later one counts."""
+    found: dict[int, dict[str, Any]] = {}
+    with suppress(FileNotFoundError), (path / "timing.jsonl").open("rb") as lines:
+        for line in lines:
+            with suppress(ValueError):  # a torn line
+                row = json.loads(line)
+                found[row["index"]] = row
+    return found
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ alone, and only one that kills a worker all by itself is given up.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -16,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from agentgym.core.errors import ConfigError
+from agentgym.core.errors import ConfigError, MissingExtraError
 from agentgym.core.records import FaultRecord
 from agentgym.core.registry import load
 from agentgym.rollout.injector import Injection
@@ -98,6 +99,14 @@ def parse_workers(text: str | int) -> Where:
             f"--workers takes a number of processes, 'ray', 'ray:4' or 'ray://host:10001?workers=4', got {text!r}."
         )
     return Where("ray", int(match[2] or match[4] or 0), "ray" + match[3] if match[3] else "")
+
+
+def require(where: Where) -> None:
+    """Raises MissingExtraError where the workers need a package that isn't there."""
+    if where.kind == "ray" and importlib.util.find_spec("ray") is None:
+        raise MissingExtraError(
+            "--workers ray needs 'ray', which is not installed. Install it with: pip install 'agentgym-kit[ray]'"
+        )
 
 
 async def play_with_workers(
