@@ -233,8 +233,7 @@ def _prices(table: Mapping[str, Any], model: str) -> dict[str, float]:
     wrong = [name for name, price in known.items() if not isinstance(price, int | float) or price < 0]
     if wrong or (table and not known):
         raise ConfigError(
-            f"Prices of {model!r} are numbers from 0 for 'prompt' and 'completion', per million tokens, got"
-            f" {dict(table)}."
+            f"Prices are numbers from 0 for 'prompt' and 'completion' per million tokens; for {model!r}: {dict(table)}."
         )
     return {name: float(price) for name, price in known.items()}
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agentgym.core.errors import Boundary, ConfigError, Fault
+from agentgym.core.errors import AgentGymError, Boundary, ConfigError, Fault
 from agentgym.core.policy import Request
 from agentgym.core.registry import missing_extra
 from agentgym.policies.loop import LoopThread
@@ -23,6 +23,10 @@ _EXACT, _ROUNDED = 1e-3, 0.05
 _ON_CPU = {"enable_chunked_prefill": False, "distributed_executor_backend": "uni"}
 """vLLM 0.32 can't rewind the generator of a seeded request on a CPU, which it does for prompts that it reads in pieces,
 and dies."""
+
+
+class EngineError(AgentGymError, RuntimeError):
+    """The engine is gone, and every episode after this one would fail: the run ends, to be resumed."""
 
 
 class EnginePolicy(VLLMPolicy):
@@ -130,6 +134,9 @@ class EnginePolicy(VLLMPolicy):
         return Output(found.token_ids, logprobs, str(found.finish_reason), versions)
 
     async def _final(self, prompt: Sequence[int], params: Any, lora: Any = None) -> Any:
+        from vllm.exceptions import VLLMError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         final = None
         name = f"agentgym-{next(self._numbers)}"
         try:
@@ -137,7 +144,9 @@ class EnginePolicy(VLLMPolicy):
                 {"prompt_token_ids": list(prompt)}, params, name, lora_request=lora
             ):
                 final = output
-        except ValueError as error:
+        except EngineDeadError as error:
+            raise EngineError(f"vLLM's engine has died: {_first_line(error)} Its own log says why.") from error
+        except (ValueError, VLLMError) as error:
             raise Fault(Boundary.POLICY, f"vLLM refuses the request: {_first_line(error)}") from error
         if final is None:
             raise Fault(Boundary.POLICY, "vLLM returned nothing", retryable=True)
