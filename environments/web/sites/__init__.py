@@ -1,0 +1,1 @@
+"""The sites: applications with seeded content and a golden database."""
