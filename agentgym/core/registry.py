@@ -22,6 +22,9 @@ EXTRA_OF_MODULE = {
     "tensorboard": "train",
     "faiss": "search",
     "msgpack": "search",
+    "playwright": "web",
+    "selectolax": "web",
+    "tinycss2": "web",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

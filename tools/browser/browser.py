@@ -171,6 +171,10 @@ class Browser(ABC):
         """The current tab."""
         return self.tabs[self.active]
 
+    @abstractmethod
+    def shown(self) -> tuple[object, ...]:
+        """What all tabs show, as plain values: equal where the same choices lie ahead."""
+
     def observe(self, notice: str = "") -> str:
         """The current page: address, tabs, a notice, and the lines of the current window."""
         page, tab = self.page, self.tab

@@ -14,18 +14,22 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from agentgym.tools.browser import css
 
+_words = str.split
+
 MAX_NODES = 20_000
 """Elements of a page that are read; the rest is left out, with a note."""
 MAX_HTML = 4_000_000
 """Characters of HTML that are parsed."""
 
 _BLOCK = frozenset(
-    "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption figure footer form"
-    " h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup option p pre search section summary"
-    " ul".split()
+    _words(
+        "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption"
+        " figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup"
+        " option p pre search section summary ul"
+    )
 )
 _NONE = frozenset(
-    "area base basefont command datalist head link meta noembed noframes param rp script style template title".split()
+    _words("area base basefont command datalist head link meta noembed noframes param rp script style template title")
 )
 _TABLE = {
     "table": "table",
@@ -51,9 +55,9 @@ class Element:
         self.index = index
         self.children: list[Element | str] = []
         self.display = default_display(tag, attrs)
-        self.visible = parent.visible if parent is not None else True
+        self.visible: bool = parent.visible if parent is not None else True
         """CSS ``visibility``, which children may turn on again; ``display`` says whether there is a box at all."""
-        self.transform = parent.transform if parent is not None else ""
+        self.transform: str = parent.transform if parent is not None else ""
         self.before = ""
         self.after = ""
 

@@ -11,11 +11,13 @@ from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.names import squeeze
 from agentgym.tools.browser.roles import input_type
 
+_words = str.split
+
 Value = str | bool | tuple[int, ...]
 """Text; whether it is ticked; numbers of the selected options."""
 
 TEXT_INPUTS = frozenset(
-    "color date datetime-local email month number password range search tel text time url week".split()
+    _words("color date datetime-local email month number password range search tel text time url week")
 )
 _BUTTON_INPUTS = frozenset({"submit", "image", "reset", "button"})
 _SANITISED = ("text", "search", "tel", "password", "url", "email")

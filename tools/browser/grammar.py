@@ -1,4 +1,4 @@
-"""Actions as Python calls, ``click('a3')``, read with ``ast`` and never executed; WebArena's bracket form as aliases."""
+"""Actions as Python calls, ``click('a3')``, read with ``ast``, never executed; WebArena's form as aliases."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def _candidates(message: str, tools: Tools) -> tuple[list[str], str]:
         and _parses(whole)
     ):
         return [whole], ""
-    found, thought = [], []
+    found: list[str] = []
+    thought: list[str] = []
     for line in message.split("\n"):
         (found if len(line) <= MAX_CALL and _is_action(line, tools) else thought).append(line)
     return found, "\n".join(thought).strip()

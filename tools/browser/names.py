@@ -1,4 +1,4 @@
-"""Accessible names: the part of the Accessible Name computation 1.2 (and HTML-AAM 1.0) that pages without scripts use."""
+"""Accessible names: what static pages need of Accessible Name computation 1.2 and HTML-AAM 1.0."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 from agentgym.tools.browser.dom import Element
 
+_words = str.split
+
 _TAGS = {
     "article": "article",
     "aside": "complementary",
@@ -83,24 +85,30 @@ _INPUTS = {
     "week": "Date",
 }
 _EXPLICIT = frozenset(
-    "alert alertdialog application article banner blockquote button caption cell checkbox code columnheader combobox"
-    " complementary contentinfo definition deletion dialog directory document emphasis feed figure form generic grid"
-    " gridcell group heading img insertion link list listbox listitem log main marquee math menu menubar menuitem"
-    " menuitemcheckbox menuitemradio meter navigation none note option paragraph presentation progressbar radio"
-    " radiogroup region row rowgroup rowheader scrollbar search searchbox separator slider spinbutton status strong"
-    " subscript superscript switch tab table tablist tabpanel term textbox time timer toolbar tooltip tree treegrid"
-    " treeitem".split()
+    _words(
+        "alert alertdialog application article banner blockquote button caption cell checkbox code"
+        " columnheader combobox complementary contentinfo definition deletion dialog directory document"
+        " emphasis feed figure form generic grid gridcell group heading img insertion link list listbox"
+        " listitem log main marquee math menu menubar menuitem menuitemcheckbox menuitemradio meter navigation"
+        " none note option paragraph presentation progressbar radio radiogroup region row rowgroup rowheader"
+        " scrollbar search searchbox separator slider spinbutton status strong subscript superscript switch"
+        " tab table tablist tabpanel term textbox time timer toolbar tooltip tree treegrid treeitem"
+    )
 )
 WIDGETS = frozenset(
-    "button checkbox ColorWell combobox Date DateTime DisclosureTriangle InputTime link listbox menuitem"
-    " menuitemcheckbox menuitemradio option radio searchbox slider spinbutton switch tab textbox treeitem".split()
+    _words(
+        "button checkbox ColorWell combobox Date DateTime DisclosureTriangle InputTime link listbox menuitem"
+        " menuitemcheckbox menuitemradio option radio searchbox slider spinbutton switch tab textbox treeitem"
+    )
 )
 """Roles that an agent can act on."""
 TEXT_ENTRY = frozenset({"textbox", "searchbox", "spinbutton", "Date", "DateTime", "InputTime", "ColorWell", "slider"})
 """Roles whose value is written."""
 NAMED_FROM_CONTENT = frozenset(
-    "button cell checkbox columnheader DisclosureTriangle gridcell heading link menuitem menuitemcheckbox"
-    " menuitemradio option radio rowheader switch tab tooltip treeitem".split()
+    _words(
+        "button cell checkbox columnheader DisclosureTriangle gridcell heading link menuitem menuitemcheckbox"
+        " menuitemradio option radio rowheader switch tab tooltip treeitem"
+    )
 )
 _SECTIONING = ("article", "aside", "main", "nav", "section")
 

@@ -102,9 +102,11 @@ class TextBrowser(Browser):
         """See ``Browser``."""
         return [_parsed(tab.source)[0].title for tab in self.state.tabs]
 
-    def view_of(self, index: int) -> View:
-        """The lines of any tab."""
-        return self._read(self.state.tabs[index].source).view
+    def shown(self) -> tuple[object, ...]:
+        """See ``Browser``."""
+        pages = [self.page if i == self.active else self._read(tab.source) for i, tab in enumerate(self.state.tabs)]
+        tops = [tab.top for tab in self.state.tabs]
+        return self.active, tuple((page.url, page.view.lines, top) for page, top in zip(pages, tops, strict=True))
 
     @staticmethod
     def _read(source: Source) -> Page:

@@ -74,7 +74,7 @@ def net_changes(connection: sqlite3.Connection) -> tuple[Change, ...]:
         cursor = connection.execute(f'SELECT * FROM "{table}" WHERE rowid = ?', (row,))
         found = cursor.fetchone()
         after = None if found is None else dict(zip([item[0] for item in cursor.description], found, strict=True))
-        before: Row | None = json.loads(text) if text is not None else None
-        if before != after:
-            changes.append(Change(table, row, before, after))
+        was: Row | None = json.loads(text) if text is not None else None
+        if was != after:
+            changes.append(Change(table, row, was, after))
     return tuple(changes)

@@ -16,6 +16,10 @@ class Site(Protocol):
 
     host: str
 
+    def golden(self, world: int) -> bytes:
+        """The database of a world, for ``restore``. Built once and cached."""
+        ...
+
     def __call__(self, request: Request) -> Response:
         """Answers a request."""
         ...
@@ -43,10 +47,14 @@ class MemorySite:
     Args:
         host: Its name.
         make_app: Makes the application for a connection.
+        golden: The database of a world.
     """
 
-    def __init__(self, host: str, make_app: Callable[[sqlite3.Connection], WsgiApp]) -> None:
+    def __init__(
+        self, host: str, make_app: Callable[[sqlite3.Connection], WsgiApp], golden: Callable[[int], bytes]
+    ) -> None:
         self.host = host
+        self.golden = golden
         self._lock = threading.Lock()  # Chromium's requests come from the server's thread
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._app = Wsgi(make_app(self._db))

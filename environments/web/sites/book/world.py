@@ -11,33 +11,31 @@ import numpy as np
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
 
+_words = str.split
+
 CONTACTS, ORDERS, PRODUCTS = 34, 48, 14
 STATUSES = ("pending", "paid", "shipped", "cancelled")
 CATEGORIES = ("customer", "supplier", "partner")
 
-_FIRST = (
+_FIRST = _words(
     "Ada Alma Amir Anton Beatriz Boris Carla Chen Clara Dana Dario Edith Elif Emil Esra Farah Felix Greta Hana Hugo Ida"
     " Igor Ines Ivo Jana Jonas Kamal Karin Lea Lars Lucia Mara Marek Mina Nadia Nils Nora Olga Omar Oscar Paula Pavel"
     " Petra Ravi Rosa Samir Selma Sofia Stefan Tanja Theo Timo Uma Vera Viktor Wanda Yara Yusuf Zara Zoe"
-).split()
-_LAST = (
+)
+_LAST = _words(
     "Abbott Adler Barros Becker Bianchi Brandt Castro Cohen Dahl Diaz Duarte Eriksen Farrow Fischer Fontaine Garcia"
     " Gruber Haddad Hansen Horvat Ito Ivanov Jansen Keller Khan Kovacs Larsen Lehmann Lopez Marino Mbeki Meyer Moreau"
     " Nakamura Novak Okafor Olsen Park Pereira Petrov Quist Rahman Reyes Rossi Sato Schmid Silva Sorensen Tanaka Turner"
     " Ueda Vargas Vogel Weber Wolf Yilmaz Zeller Zimmer"
-).split()
-_CITIES = (
-    (
-        "Alderton Brenfield Cordova Dunmore Eastvale Farrow Bay Glenrock Harwick Ilmstadt Jorvale Kelso Larkspur Milbridge"
-        " Norrow Oakhaven"
-    )
-    .replace("Farrow Bay", "Farrowbay")
-    .split()
 )
-_COMPANY_A = "Alpine Bluebird Copper Delta Ember Falcon Granite Harbor Indigo Juniper Kestrel Lantern Meridian".split()
-_COMPANY_B = "Foods Logistics Partners Supply Textiles Tools Works Trading".split()
-_THING_A = "Folding Ceramic Steel Oak Linen Wool Copper Glass Bamboo Leather Cotton Walnut".split()
-_THING_B = "Lamp Chair Kettle Notebook Blanket Tray Clock Basket Apron Stool Mug Bottle Frame".split()
+_CITIES = _words(
+    "Alderton Brenfield Cordova Dunmore Eastvale Farrowbay Glenrock Harwick Ilmstadt Jorvale Kelso Larkspur Milbridge"
+    " Norrow Oakhaven"
+)
+_COMPANY_A = _words("Alpine Bluebird Copper Delta Ember Falcon Granite Harbor Indigo Juniper Kestrel Lantern Meridian")
+_COMPANY_B = _words("Foods Logistics Partners Supply Textiles Tools Works Trading")
+_THING_A = _words("Folding Ceramic Steel Oak Linen Wool Copper Glass Bamboo Leather Cotton Walnut")
+_THING_B = _words("Lamp Chair Kettle Notebook Blanket Tray Clock Basket Apron Stool Mug Bottle Frame")
 
 _SCHEMA = """
 CREATE TABLE contact (id INTEGER PRIMARY KEY, name TEXT, email TEXT, phone TEXT, company TEXT, city TEXT,
