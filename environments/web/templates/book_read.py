@@ -108,7 +108,8 @@ def _count_orders(world: World, rng: np.random.Generator) -> Draft:
     goal = Goal(
         answer=Answer("number", row["n"]),
         route=(Place("/orders", {"status": row["status"], "sort": "newest"}),),
-        evidence=(f"Orders {row['status']} | {row['n']}",),
+        evidence=(f"{row['n']} order{'' if row['n'] == 1 else 's'}",),
+        must_see=True,
     )
     text = f"How many orders have the status {row['status'].capitalize()}? {_BARE.format('the number')}"
     return Draft(text, goal, {"status": row["status"], "answer": row["n"]}, "http://book.test/contacts")
