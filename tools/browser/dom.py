@@ -31,7 +31,8 @@ _BLOCK = frozenset(
 _NONE = frozenset(
     _words("area base basefont command datalist head link meta noembed noframes param rp script style template title")
 )
-_TABLE = {
+_OTHER = {
+    **dict.fromkeys(("button", "input", "meter", "progress", "select", "textarea"), "inline-block"),
     "table": "table",
     "caption": "table-caption",
     "thead": "table-header-group",
@@ -117,7 +118,7 @@ def default_display(tag: str, attrs: Mapping[str, str]) -> str:
         return "none"
     if tag in _BLOCK:
         return "block"
-    return _TABLE.get(tag, "inline")
+    return _OTHER.get(tag, "inline")
 
 
 def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False) -> Document:

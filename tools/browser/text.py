@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from dataclasses import dataclass, field
 from functools import lru_cache
-from html import escape
 from urllib.parse import urlsplit
 
 from agentgym.tools.browser import forms
@@ -14,19 +13,15 @@ from agentgym.tools.browser.cookies import CookieJar
 from agentgym.tools.browser.dom import Document, Element, parse_html
 from agentgym.tools.browser.forms import Controls, Value
 from agentgym.tools.browser.lines import View, read
+from agentgym.tools.browser.pages import NotShown, decoded, page_html, redirect
 from agentgym.tools.browser.transport import Request, Response, SiteError, Transport
 from agentgym.tools.browser.urls import AllowList, resolve, without_fragment
 
-MAX_HOPS = 20
-"""Redirects in a row, as in Chromium."""
 USER_AGENT = "agentgym"
 ACCEPT_LANGUAGE = "en-US,en;q=0.9"
 CACHED = 200_000
 """Characters of HTML up to which a parsed page is kept for the next time that it comes."""
 MAX_SHEETS = 20
-
-_HTML = ("text/html", "application/xhtml+xml")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 
 
 @dataclass
@@ -130,22 +125,19 @@ class TextBrowser(Browser):
     def _fetch(self, visit: Visit) -> Source:
         url, method, body, kind = visit.url, visit.method, visit.body, visit.content_type
         referer = without_fragment(self.tab.source.url) if visit.how != "address" else ""
-        for _ in range(MAX_HOPS + 1):
-            response = self._ask(method, url, body, kind, referer)
-            location = response.header("location")
-            if response.status in (301, 302, 303, 307, 308) and location:
-                following = resolve(url, location)
-                if "#" in url and "#" not in following:
-                    following += "#" + url.partition("#")[2]
-                problem = self.allow.problem(following)
-                if problem:
-                    raise Failed("forbidden_url", f"The site redirects to another place. {problem}")
+        try:
+            for hops in itertools.count():
+                response = self._ask(method, url, body, kind, referer)
+                following = redirect(url, response, hops, self.allow)
+                if following is None:
+                    html = page_html(response)
+                    return Source(url, response.status, html, self._sheets(url, html))
                 if response.status not in (307, 308) and method == "POST":
                     method, body, kind = "GET", b"", ""
                 url = following
-                continue
-            return self._source(url, response)
-        raise Failed("http_error", f"The site redirected more than {MAX_HOPS} times.")
+        except NotShown as reason:
+            raise Failed(reason.category, reason.message) from reason
+        raise AssertionError("redirects end")
 
     def _ask(self, method: str, url: str, body: bytes, kind: str, referer: str, *, document: bool = True) -> Response:
         headers = [("user-agent", USER_AGENT), ("accept-language", ACCEPT_LANGUAGE)]
@@ -170,20 +162,6 @@ class TextBrowser(Browser):
                 self.state.jar.store(url, value)
         return response
 
-    def _source(self, url: str, response: Response) -> Source:
-        kind = response.header("content-type")
-        media = kind.partition(";")[0].strip().lower() or "text/html"
-        attached = response.header("content-disposition").lower().startswith("attachment")
-        if response.status == 204:
-            raise Failed("http_error", "The site answered with nothing.")
-        if attached or not (media in _HTML or media.startswith("text/") or media.endswith(("json", "xml"))):
-            size = len(response.body)
-            raise Failed("unsupported", f"That is a file to download ({media}, {size} bytes), which is left there.")
-        html = _decoded(response.body, kind)
-        if media not in _HTML:
-            html = f"<html><body><pre>{escape(html)}</pre></body></html>"
-        return Source(url, response.status, html, self._sheets(url, html))
-
     def _sheets(self, url: str, html: str) -> tuple[str, ...]:
         if "stylesheet" not in html:
             return ()
@@ -195,7 +173,7 @@ class TextBrowser(Browser):
             if not self.allow.problem(address):
                 response = self._ask("GET", address, b"", "", url, document=False)
                 if response.status == 200:
-                    found.append(_decoded(response.body, response.header("content-type")))
+                    found.append(decoded(response.body, response.header("content-type")))
         return tuple(found)
 
     # ------------------------------------------------------------------ controls
@@ -273,14 +251,3 @@ def _parse(html: str, sheets: tuple[str, ...], toggled: frozenset[int]) -> tuple
         else:
             attrs["open"] = ""
     return document, read(document, Controls())
-
-
-def _decoded(body: bytes, content_type: str) -> str:
-    """Text of a body: by its byte order mark, the header, a ``meta`` at its beginning, else UTF-8."""
-    if body.startswith(b"\xef\xbb\xbf"):
-        return body[3:].decode("utf-8", "replace")
-    found = _CHARSET.search(content_type) or _CHARSET.search(body[:1024].decode("latin-1"))
-    try:
-        return body.decode(found[1] if found else "utf-8", "replace")
-    except LookupError:
-        return body.decode("utf-8", "replace")
