@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from agentgym.core.actions import Action, Tool
-from agentgym.core.errors import unknown_name
+from agentgym.core.errors import Boundary, Fault, unknown_name
 from agentgym.core.game import Capabilities, Game, Observation, Outcome
 from agentgym.core.rewards import RewardScheme
 from agentgym.core.seeding import digest
@@ -23,7 +23,7 @@ from agentgym.environments.web.sites.site import Site
 from agentgym.environments.web.state import Progress
 from agentgym.environments.web.tasks import WebTasks
 from agentgym.tools.browser.actions import CORE, INFEASIBLE
-from agentgym.tools.browser.browser import Browser, Done
+from agentgym.tools.browser.browser import Browser, Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
 from agentgym.tools.browser.text import TextBrowser, TextState
 from agentgym.tools.browser.transport import Router
@@ -113,8 +113,17 @@ class WebGame(Game):
     def _allow(self) -> AllowList:
         return AllowList(frozenset(self._sites))
 
-    def _new_browser(self) -> Browser:
+    def _fresh_browser(self) -> Browser:
+        """An empty browser for a new episode."""
         self.state.browser = TextState()
+        return TextBrowser(self._router, self._allow, self.state.browser)
+
+    def _saved_browser(self) -> Any:
+        """The browser as plain data; None where it is part of the state."""
+        return None
+
+    def _restored_browser(self, saved: Any) -> Browser:
+        """Inverse of ``_saved_browser``."""
         return TextBrowser(self._router, self._allow, self.state.browser)
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
@@ -126,8 +135,13 @@ class WebGame(Game):
         goal = Goal.from_dict(task.reference["goal"])
         data = task.data
         self.state = WebState(data["text"], Progress.start(goal), data["notes"], data["template"])
-        self._browser = self._new_browser()
-        self._browser.open(data["start"])
+        self._browser = self._fresh_browser()
+        try:
+            self._browser.open(data["start"])
+        except Refused as error:
+            raise Fault(
+                Boundary.ENVIRONMENT, f"The first page can't be opened: {error.message}", retryable=True
+            ) from error
         self.state.key = self._key()
         text = f"Task: {data['text']}\n\n{self._browser.observe()}"
         self.state.progress.read(text)
@@ -185,16 +199,17 @@ class WebGame(Game):
     def save(self) -> Any:
         """State, browser and databases, exactly."""
         data = {host: site.snapshot() for host, site in self._sites.items()}
-        return pickle.dumps((self.state, data), protocol=pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((self.state, data, self._saved_browser()), protocol=pickle.HIGHEST_PROTOCOL)
 
     def load(self, saved: Any) -> None:
         """See ``Game.load``."""
         self._open_sites()
-        self.state, data = pickle.loads(saved)
+        self.state, data, browser = pickle.loads(saved)
         for host, site in self._sites.items():
             site.restore(data[host])
         self._router.log.clear()
-        self._browser = TextBrowser(self._router, self._allow, self.state.browser)
+        self._browser = self._restored_browser(browser)
+        self._router.log.clear()
 
     def clone(self) -> WebGame:
         """See ``Game.clone``."""
@@ -222,6 +237,48 @@ def error_text(done: Done) -> str:
     return f"Error ({done.category}): {done.notice}" if done.category else done.notice
 
 
+class ChromiumWebGame(WebGame):
+    """The same in a real browser.
+
+    A snapshot holds databases, cookies, the tabs' pages and addresses, and what was put into the controls of the
+    current tab. What was typed into tabs in the background, scroll positions and focus are lost.
+    """
+
+    capabilities = Capabilities(blocking=True)
+
+    _chromium: Any = None
+    """The browser that this instance keeps over its episodes."""
+
+    def _fresh_browser(self) -> Browser:
+        from agentgym.tools.browser.chromium import ChromiumBrowser
+
+        if self._chromium is None:
+            self._chromium = ChromiumBrowser(self._router, self._allow)
+        self._chromium.restart()
+        browser: Browser = self._chromium
+        return browser
+
+    def _saved_browser(self) -> Any:
+        return self._chromium.save()
+
+    def _restored_browser(self, saved: Any) -> Browser:
+        browser = self._fresh_browser()
+        self._chromium.load(saved)
+        return browser
+
+    def screenshot(self) -> bytes:
+        """The current tab as a PNG."""
+        data: bytes = self._chromium.screenshot()
+        return data
+
+    def close(self) -> None:
+        """Gives the browser's context back and closes the sites."""
+        if self._chromium is not None:
+            self._chromium.close()
+            self._chromium = None
+        super().close()
+
+
 Backend = Literal["text", "chromium"]
 
 
@@ -232,6 +289,7 @@ def web(*, backend: Backend = "text", **settings: Any) -> WebGame:
         backend: ``text`` (no browser needed) or ``chromium``. Observations, rewards and effects are equal.
         **settings: Of ``WebGame``.
     """
-    if backend not in ("text", "chromium"):
-        raise unknown_name("web backend", backend, ("text", "chromium"))
-    return WebGame(**settings)
+    kinds = {"text": WebGame, "chromium": ChromiumWebGame}
+    if backend not in kinds:
+        raise unknown_name("web backend", backend, kinds)
+    return kinds[backend](**settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from importlib import resources
@@ -99,6 +100,8 @@ class ChromiumBrowser(Browser):
         self._active = 0
         self._page: Page | None = None
         self._episodes = 0
+        self._going: asyncio.Future[None] | None = None
+        """A navigation under way: the loop keeps no reference of its own."""
 
     # ------------------------------------------------------------------ the browser behind it
 
@@ -149,10 +152,8 @@ class ChromiumBrowser(Browser):
         """Gives the context back and stops the server."""
         if self._context is not None:
             context, self._context = self._context, None
-            try:
+            with contextlib.suppress(TimeoutError):
                 self._engine.run(self._engine.give_back(context), 15)
-            except TimeoutError:
-                pass
         self._server.close()
 
     # ------------------------------------------------------------------ reading
@@ -258,7 +259,7 @@ class ChromiumBrowser(Browser):
             same = without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url
             if same:  # Chromium would only scroll
                 await handle.goto(BLANK)
-            asyncio.ensure_future(_quietly(handle.goto(visit.url, wait_until="commit")))
+            self._going = asyncio.ensure_future(_quietly(handle.goto(visit.url, wait_until="commit")))
         elif visit.how == "enter":
             await handle.evaluate(_FOCUS, visit.cause.index)
             await handle.keyboard.press("Enter")
@@ -346,7 +347,8 @@ class ChromiumBrowser(Browser):
 
     def _values(self) -> list[tuple[int, str, Any]]:
         """What differs from an untouched page isn't known here, so every control's state is kept."""
-        page, found = self.page, []
+        page = self.page
+        found: list[tuple[int, str, Any]] = []
         for element in page.document.elements:
             if element.tag == "details":
                 found.append((element.index, "details", "open" in element.attrs))
@@ -359,8 +361,7 @@ class ChromiumBrowser(Browser):
         return found
 
     def load(self, saved: Saved) -> None:
-        """Goes back to ``save``; the sites must have been restored before."""
-        self.restart()
+        """Goes back to ``save``; after ``restart``, with the sites restored."""
         self._run(self._load(saved))
         self._page = None
 

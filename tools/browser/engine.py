@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import shutil
 import threading
@@ -51,8 +52,8 @@ def chromium_path() -> str:
     found = next((path for path in map(shutil.which, NAMES) if path), None)
     if found is None:
         raise ConfigError(
-            f"No Chromium was found on the path (tried {', '.join(NAMES)}). Install it (Debian: apt-get install chromium)"
-            f" or name it in {ENVIRONMENT}."
+            f"No Chromium was found on the path (tried {', '.join(NAMES)}). Install it (Debian: apt-get install"
+            f" chromium) or name it in {ENVIRONMENT}."
         )
     return found
 
@@ -135,10 +136,8 @@ class Engine:
 
     def close(self) -> None:
         """Ends browser, driver and loop."""
-        try:
+        with contextlib.suppress(TimeoutError):
             self.run(self._stop(), 15)
-        except TimeoutError:
-            pass
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
 

@@ -23,7 +23,10 @@ def overview(ask: Ask) -> Answer:
     counts = [(status, count) for status, count in ask.all("SELECT status, count(*) FROM orders GROUP BY status")]
     people = ask.all("SELECT count(*) FROM contact")[0][0]
     body = f"<p>Today is {setting['today']}. Welcome, {escape(setting['owner'])}.</p>" + html.facts(
-        [("Contacts", str(people)), *((status.capitalize(), f"{count} order{'' if count == 1 else 's'}") for status, count in counts)]
+        [
+            ("Contacts", str(people)),
+            *((status.capitalize(), f"{count} order{'' if count == 1 else 's'}") for status, count in counts),
+        ]
     )
     latest = ask.all(
         "SELECT orders.id, name, placed FROM orders JOIN contact ON contact.id = contact ORDER BY placed DESC LIMIT 3"
