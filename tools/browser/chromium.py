@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from agentgym.core.errors import Boundary, Fault
 from agentgym.tools.browser import engine
 from agentgym.tools.browser.browser import BLANK, Browser, Failed, Page, Tab, Visit
-from agentgym.tools.browser.dom import MAX_NODES, Document, Element, from_live, parse_html
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Document, Element, from_live, parse_html
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.server import SiteServer
@@ -185,7 +185,7 @@ class ChromiumBrowser(Browser):
         if tab.handle.url == BLANK:
             document, url = _EMPTY_PAGE, BLANK
         else:
-            found = await tab.handle.evaluate(_LIVE, MAX_NODES)
+            found = await tab.handle.evaluate(_LIVE, [MAX_NODES, MAX_DEPTH])
             document, url = from_live(found["nodes"], cut=found["cut"]), found["url"]
         return self._taken(tab, document, url)
 
@@ -375,7 +375,7 @@ class ChromiumBrowser(Browser):
                     self._server.primed[without_fragment(item["url"])] = tuple(item["kept"])
                 await handle.goto(item["url"], wait_until="domcontentloaded")
             if item["values"]:
-                await handle.evaluate(_LIVE, MAX_NODES)
+                await handle.evaluate(_LIVE, [MAX_NODES, MAX_DEPTH])
                 await handle.evaluate(_REFILL, item["values"])
             tabs.append(
                 LiveTab(list(item["history"]), item["place"], item["top"], handle, item["status"], item["title"],
@@ -404,10 +404,8 @@ def _cookie(item: dict[str, Any]) -> dict[str, Any]:
 
 async def _quietly(work: Coroutine[Any, Any, Any]) -> None:
     """Awaits a navigation whose outcome is seen elsewhere."""
-    try:
+    with contextlib.suppress(Exception):  # an aborted navigation, which the server has noted
         await work
-    except Exception:
-        pass
 
 
 class _Arrival:

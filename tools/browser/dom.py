@@ -18,6 +18,8 @@ _words = str.split
 
 MAX_NODES = 20_000
 """Elements of a page that are read; the rest is left out, with a note."""
+MAX_DEPTH = 160
+"""Nested elements that are read; what lies deeper is left out, with a note."""
 MAX_HTML = 4_000_000
 """Characters of HTML that are parsed."""
 
@@ -47,13 +49,26 @@ _OTHER = {
 class Element:
     """One element with the few computed styles that matter to a reader."""
 
-    __slots__ = ("after", "attrs", "before", "children", "display", "index", "parent", "tag", "transform", "visible")
+    __slots__ = (
+        "after",
+        "attrs",
+        "before",
+        "children",
+        "depth",
+        "display",
+        "index",
+        "parent",
+        "tag",
+        "transform",
+        "visible",
+    )
 
     def __init__(self, tag: str, attrs: dict[str, str], parent: Element | None, index: int) -> None:
         self.tag = tag
         self.attrs = attrs
         self.parent = parent
         self.index = index
+        self.depth: int = parent.depth + 1 if parent is not None else 0
         self.children: list[Element | str] = []
         self.display = default_display(tag, attrs)
         self.visible: bool = parent.visible if parent is not None else True
@@ -156,8 +171,10 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
             if "style" in element.attrs:
                 css.inline(element)
             child = node.child
-            if child is not None:
+            if child is not None and element.depth < MAX_DEPTH:
                 stack.append((child, element))
+            elif child is not None:
+                cut = True
     return builder.finish(cut)
 
 

@@ -94,10 +94,8 @@ class Engine:
         browser, playwright = self._browser, self._playwright
         self._browser = self._playwright = None
         for close in ([browser.close] if browser else []) + ([playwright.stop] if playwright else []):
-            try:
+            with contextlib.suppress(Exception):  # what is dead already is closed
                 await asyncio.wait_for(close(), 10)
-            except Exception:
-                pass
 
     async def lend(self, proxy: str, *, scripts: bool) -> Any:
         """A fresh context whose every request goes through ``proxy``."""
@@ -129,10 +127,8 @@ class Engine:
     async def give_back(self, context: Any) -> None:
         """Closes a context."""
         self._lent = max(self._lent - 1, 0)
-        try:
+        with contextlib.suppress(Exception):  # what is dead already is closed
             await asyncio.wait_for(context.close(), 10)
-        except Exception:
-            pass
 
     def close(self) -> None:
         """Ends browser, driver and loop."""

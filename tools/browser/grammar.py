@@ -173,7 +173,7 @@ def _alias(text: str, tools: Tools) -> list[Action] | str:
     body = match[2].strip() if match else ""
     if name == "stop":  # an answer may hold brackets of its own
         return [Action("send_msg_to_user", {"text": body[1:-1].strip()})]
-    values = [value.strip() for value in _BRACKETS.findall(body)]
+    values = [] if body == "[]" else [value.strip() for value in _BRACKETS.findall(body)]
     wanted = {"type": (2, 3), "close_tab": (0, 0), "go_back": (0, 0), "go_forward": (0, 0), "new_tab": (0, 0)}
     low, high = (1, 2) if name == "press" else wanted.get(name, (1, 1))
     if not low <= len(values) <= high:

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.forms import Controls, disabled, option_label, options
-from agentgym.tools.browser.names import Namer, hidden, squeeze, transformed
+from agentgym.tools.browser.names import Namer, folds, hidden, squeeze, transformed
 from agentgym.tools.browser.roles import TEXT_ENTRY, actionable, input_type, role_of
 
 MAX_NAME = 300
 """Characters of a name that are shown."""
 MAX_OPTIONS = 40
 """Options of a list that are shown."""
-MAX_DEPTH = 400
-"""Nested elements that are read; what lies deeper is left out."""
 
 _BLOCKS = frozenset({"block", "flex", "grid", "list-item", "table", "table-row-group", "flow-root", "table-caption"})
 _LOUD = frozenset({"alert", "alertdialog", "dialog", "status"})
@@ -74,7 +72,7 @@ class _Reader:
         self._in_row = 0
 
     def view(self) -> View:
-        self._children(self._document.root, 0)
+        self._children(self._document.root)
         self._flush()
         if self._document.cut:
             self._lines.append("(The page goes on; the rest is too long to read.)")
@@ -111,42 +109,40 @@ class _Reader:
 
     # ------------------------------------------------------------------ the walk
 
-    def _children(self, element: Element, depth: int) -> None:
-        if depth > MAX_DEPTH:
-            return
+    def _children(self, element: Element) -> None:
         if element.before:
             self._text.append(element.before)
         for child in element.children:
             if isinstance(child, str):
-                if element.visible:
+                if element.visible and not folds(element):
                     self._text.append(transformed(child, element) if element.transform else child)
             else:
-                self._element(child, depth + 1)
+                self._element(child)
         if element.after:
             self._text.append(element.after)
 
-    def _element(self, element: Element, depth: int) -> None:
+    def _element(self, element: Element) -> None:
         if hidden(element):
             return
         role = role_of(element)
         if element.visible and actionable(element, role):
-            self._widget(element, role, depth)
+            self._widget(element, role)
         elif element.tag == "br":
             self._break()
         elif element.tag == "tr" and element.display == "table-row":
-            self._row(element, depth)
+            self._row(element)
         elif role == "heading":
-            self._heading(element, depth)
+            self._heading(element)
         elif role in ("image", "Iframe", "separator", "progressbar", "meter"):
             self._leaf(element, role)
         elif element.tag == "label" and self._names_a_widget(element):
-            self._inner_widgets(element, depth)
+            self._inner_widgets(element)
         elif element.tag == "pre":
             self._preformatted(element)
         else:
-            self._box(element, role, depth)
+            self._box(element, role)
 
-    def _box(self, element: Element, role: str, depth: int) -> None:
+    def _box(self, element: Element, role: str) -> None:
         block = element.display in _BLOCKS
         if block:
             self._break()
@@ -154,11 +150,11 @@ class _Reader:
             self._pieces.append("-")
         elif role in _LOUD and element.visible:
             self._piece(f"{role}:")
-        self._children(element, depth)
+        self._children(element)
         if block:
             self._break()
 
-    def _row(self, row: Element, depth: int) -> None:
+    def _row(self, row: Element) -> None:
         nested = any(item.tag == "table" for item in row.descendants())
         self._break()
         if not nested:
@@ -170,20 +166,20 @@ class _Reader:
             if not first and not nested:
                 self._piece("|")
             first = False
-            self._children(cell, depth + 1)
+            self._children(cell)
             if nested:
                 self._break()
         if not nested:
             self._in_row -= 1
         self._break()
 
-    def _heading(self, element: Element, depth: int) -> None:
+    def _heading(self, element: Element) -> None:
         self._break()
         widgets = any(actionable(item, role_of(item)) for item in element.descendants())
         name = self._namer.name(element, "heading")
         if widgets:
             self._piece("heading")
-            self._children(element, depth)
+            self._children(element)
         elif name and element.visible:
             self._piece(f"heading {quoted(name)}")
         self._break()
@@ -202,7 +198,7 @@ class _Reader:
     def _preformatted(self, element: Element) -> None:
         self._break()
         if self._in_row or any(actionable(item, role_of(item)) for item in element.descendants()):
-            self._children(element, 0)
+            self._children(element)
         elif element.visible:
             for line in self._namer.content(element).replace("\r\n", "\n").strip("\n").split("\n"):
                 self._lines.append(line.replace("\xa0", " ").rstrip())
@@ -220,13 +216,13 @@ class _Reader:
             return False
         return label in self._namer.label_of(target) and not any(hidden(item) for item in target.ancestors())
 
-    def _inner_widgets(self, element: Element, depth: int) -> None:
+    def _inner_widgets(self, element: Element) -> None:
         for item in element.descendants():
             role = role_of(item)
             if actionable(item, role) and item.visible and not hidden(item):
-                self._widget(item, role, depth)
+                self._widget(item, role)
 
-    def _widget(self, element: Element, role: str, depth: int) -> None:
+    def _widget(self, element: Element, role: str) -> None:
         block = element.display in _BLOCKS
         if block:
             self._break()
@@ -238,7 +234,7 @@ class _Reader:
         parts = [f"[a{len(self._refs)}] {shown} {quoted(name)}", *self._state(element, role)]
         self._piece(" ".join(parts))
         if role in ("link", "button", "generic", "DisclosureTriangle", "tab", "listitem"):
-            self._inner_widgets(element, depth)
+            self._inner_widgets(element)
         if block:
             self._break()
 

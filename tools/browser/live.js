@@ -1,6 +1,6 @@
 // Collects the live DOM for the observation engine: what `dom.from_live` reads. One pass, no side effects but the list
 // of elements that later actions refer to.
-(limit) => {
+([limit, deepest]) => {
   const LIVE = new Set(["color", "date", "datetime-local", "email", "month", "number", "password", "range", "search",
     "tel", "text", "time", "url", "week"]);
   const nodes = [];
@@ -35,7 +35,7 @@
     return found;
   };
   let cut = false;
-  const walk = (element, parent) => {
+  const walk = (element, parent, depth) => {
     if (elements.length >= limit) {
       cut = true;
       return;
@@ -52,12 +52,16 @@
       nodes.push([number, element.value]);
       return;
     }
+    if (depth >= deepest) {
+      cut = cut || element.childNodes.length > 0;
+      return;
+    }
     for (const child of element.childNodes) {
       if (child.nodeType === Node.TEXT_NODE) nodes.push([number, child.data]);
-      else if (child.nodeType === Node.ELEMENT_NODE) walk(child, number);
+      else if (child.nodeType === Node.ELEMENT_NODE) walk(child, number, depth + 1);
     }
   };
-  if (document.documentElement) walk(document.documentElement, -1);
+  if (document.documentElement) walk(document.documentElement, -1, 0);
   window.__agentgym = elements;
   return { url: location.href, cut, nodes };
 }

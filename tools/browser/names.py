@@ -24,10 +24,15 @@ def hidden(element: Element) -> bool:
     return element.parent is not None and element.parent.tag == "details" and _folded(element)
 
 
+def folds(element: Element) -> bool:
+    """Whether it is a closed ``details``, which shows its summary alone."""
+    return element.tag == "details" and "open" not in element.attrs
+
+
 def _folded(element: Element) -> bool:
     """Inside a closed ``details``, other than its summary."""
     parent = element.parent
-    if parent is None or parent.tag != "details" or "open" in parent.attrs:
+    if parent is None or not folds(parent):
         return False
     return element is not next((child for child in parent.elements() if child.tag == "summary"), None)
 
@@ -157,7 +162,7 @@ class Namer:
             parts.append(element.before)
         for child in element.children:
             if isinstance(child, str):
-                if element.visible or forced:
+                if forced or (element.visible and not folds(element)):
                     parts.append(transformed(child, element) if element.transform else child)
             elif child is not skip and (forced or not hidden(child)):
                 self._gather_child(child, parts, skip, forced)
