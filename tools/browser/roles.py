@@ -17,7 +17,7 @@ _TAGS = {
     "code": "code",
     "dd": "definition",
     "del": "deletion",
-    "details": "Details",
+    "details": "group",
     "dfn": "term",
     "dialog": "dialog",
     "dl": "DescriptionList",
@@ -31,7 +31,6 @@ _TAGS = {
     "html": "RootWebArea",
     "iframe": "Iframe",
     "ins": "insertion",
-    "label": "LabelText",
     "legend": "Legend",
     "li": "listitem",
     "main": "main",
@@ -52,7 +51,7 @@ _TAGS = {
     "summary": "DisclosureTriangle",
     "sup": "superscript",
     "table": "table",
-    "tbody": "rowgroup",
+    "tbody": "generic",
     "td": "cell",
     "textarea": "textbox",
     "tfoot": "rowgroup",
@@ -183,6 +182,14 @@ def _svg(element: Element) -> str:
     return "image" if any(child.tag == "title" for child in element.elements()) else "generic"
 
 
+def _label(element: Element) -> str:
+    """Chromium leaves out a label around a checkbox or radio button: the control's name says all of it."""
+    boxes = (item for item in element.descendants() if item.tag in ("input", "select", "textarea"))
+    first = next(boxes, None)
+    ticked = first is not None and first.tag == "input" and input_type(first) in ("checkbox", "radio")
+    return "generic" if ticked and "for" not in element.attrs else "LabelText"
+
+
 def _section(element: Element) -> str:
     return "region" if _labelled(element) else "generic"
 
@@ -220,6 +227,7 @@ _RULES: dict[str, Callable[[Element], str]] = {
     "footer": _edge("contentinfo", "sectionfooter"),
     "header": _edge("banner", "sectionheader"),
     "img": _image,
+    "label": _label,
     "input": _input,
     "section": _section,
     "select": _select,
