@@ -100,7 +100,7 @@ class ChromiumBrowser(Browser):
         self._active = 0
         self._page: Page | None = None
         self._episodes = 0
-        self._going: asyncio.Future[None] | None = None
+        self._going: asyncio.Future[Any] | None = None
         """A navigation under way: the loop keeps no reference of its own."""
 
     # ------------------------------------------------------------------ the browser behind it
@@ -196,6 +196,7 @@ class ChromiumBrowser(Browser):
 
     def titles(self) -> list[str]:
         """See ``Browser``."""
+        self.page  # noqa: B018 - reads the current tab
         return [tab.title for tab in self._tabs]
 
     def shown(self) -> tuple[object, ...]:
@@ -225,7 +226,7 @@ class ChromiumBrowser(Browser):
         handle = fresh.handle if fresh is not None else opener.handle
         arrival = _Arrival(self._context if visit.new_tab and fresh is None else None, handle)
         try:
-            await self._set_off(visit, handle)
+            await self._set_off(visit, handle, arrival)
             shown = await arrival.wait(self.deadline)
         except TimeoutError:
             await self._halt(handle, fresh)
@@ -254,12 +255,13 @@ class ChromiumBrowser(Browser):
         await session.send("Page.stopLoading")
         await session.detach()
 
-    async def _set_off(self, visit: Visit, handle: Any) -> None:
+    async def _set_off(self, visit: Visit, handle: Any, arrival: _Arrival) -> None:
         if visit.cause is None or visit.how == "address":
             same = without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url
             if same:  # Chromium would only scroll
                 await handle.goto(BLANK)
-            self._going = asyncio.ensure_future(_quietly(handle.goto(visit.url, wait_until="commit")))
+            self._going = asyncio.ensure_future(handle.goto(visit.url, wait_until="commit"))
+            self._going.add_done_callback(arrival.gone)
         elif visit.how == "enter":
             await handle.evaluate(_FOCUS, visit.cause.index)
             await handle.keyboard.press("Enter")
@@ -402,12 +404,6 @@ def _cookie(item: dict[str, Any]) -> dict[str, Any]:
     return {key: item[key] for key in ("name", "value", "domain", "path", "httpOnly", "sameSite") if key in item}
 
 
-async def _quietly(work: Coroutine[Any, Any, Any]) -> None:
-    """Awaits a navigation whose outcome is seen elsewhere."""
-    with contextlib.suppress(Exception):  # an aborted navigation, which the server has noted
-        await work
-
-
 class _Arrival:
     """Waits until a page has come, or until it is known that none will."""
 
@@ -423,6 +419,8 @@ class _Arrival:
         self._target = context if context is not None else handle
         self._target.on("response", self._answered)
         self._target.on("requestfailed", self._failed)
+        handle.on("crash", self._crashed)
+        handle.on("close", self._crashed)
 
     def _opened(self, page: Any) -> None:
         self.popup = page
@@ -440,6 +438,16 @@ class _Arrival:
         if request.is_navigation_request() and "ERR_ABORTED" not in str(request.failure) and not self._done.done():
             self._done.set_result(None)
 
+    def _crashed(self, page: Any) -> None:
+        if not self._done.done():
+            self._done.set_exception(RuntimeError("the page crashed or was closed"))
+
+    def gone(self, going: asyncio.Future[Any]) -> None:
+        """Takes how a typed address went; that it was aborted is seen elsewhere."""
+        error = None if going.cancelled() else going.exception()
+        if error is not None and "ERR_ABORTED" not in str(error) and not self._done.done():
+            self._done.set_exception(error)
+
     async def wait(self, deadline: float) -> Any:
         return await asyncio.wait_for(self._done, deadline)
 
@@ -450,3 +458,5 @@ class _Arrival:
             self._handle.remove_listener("domcontentloaded", self._came)
         self._target.remove_listener("response", self._answered)
         self._target.remove_listener("requestfailed", self._failed)
+        self._handle.remove_listener("crash", self._crashed)
+        self._handle.remove_listener("close", self._crashed)

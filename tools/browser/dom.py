@@ -20,8 +20,6 @@ MAX_NODES = 20_000
 """Elements of a page that are read; the rest is left out, with a note."""
 MAX_DEPTH = 160
 """Nested elements that are read; what lies deeper is left out, with a note."""
-MAX_HTML = 4_000_000
-"""Characters of HTML that are parsed."""
 
 _BLOCK = frozenset(
     _words(
@@ -144,8 +142,8 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
         sheets: Text of linked style sheets, in the order of their links.
         scripting: Whether scripts run, in which case ``<noscript>`` shows nothing.
     """
-    cut = len(html) > MAX_HTML
-    tree = LexborHTMLParser(html[:MAX_HTML] if cut else html)
+    cut = False
+    tree = LexborHTMLParser(html)
     styles = css.cascade(tree, sheets) if sheets or "<style" in html.lower() else {}
     builder = _Builder(scripting)
     root = tree.root

@@ -8,8 +8,11 @@ from html import escape
 from agentgym.tools.browser.transport import Response
 from agentgym.tools.browser.urls import AllowList, resolve
 
-MAX_HOPS = 20
-"""Redirects in a row, as in Chromium."""
+MAX_HOPS = 18
+"""Redirects in a row: below Chromium's own limit of 20, which would leave an error page."""
+
+MAX_HTML = 600_000
+"""Characters of a page that are given to a browser."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HTML = ("text/html", "application/xhtml+xml")
@@ -52,6 +55,8 @@ def page_html(response: Response) -> str:
         size = len(response.body)
         raise NotShown("unsupported", f"That is a file to download ({media}, {size} bytes), which is left there.")
     html = decoded(response.body, kind)
+    if len(html) > MAX_HTML:
+        html = html[:MAX_HTML] + "<p>(The page goes on; it is too long to read.)</p>"
     return html if media in _HTML else f"<html><body><pre>{escape(html)}</pre></body></html>"
 
 
