@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from importlib import resources
@@ -185,7 +186,7 @@ class ChromiumBrowser(Browser):
         if tab.handle.url == BLANK:
             document, url = _EMPTY_PAGE, BLANK
         else:
-            found = await tab.handle.evaluate(_LIVE, [MAX_NODES, MAX_DEPTH])
+            found = json.loads(await tab.handle.evaluate(_LIVE, [MAX_NODES, MAX_DEPTH]))
             document, url = from_live(found["nodes"], cut=found["cut"]), found["url"]
         return self._taken(tab, document, url)
 

@@ -16,7 +16,7 @@ from agentgym.tools.browser import css
 
 _words = str.split
 
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 """Elements of a page that are read; the rest is left out, with a note."""
 MAX_DEPTH = 160
 """Nested elements that are read; what lies deeper is left out, with a note."""

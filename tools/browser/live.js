@@ -63,5 +63,5 @@
   };
   if (document.documentElement) walk(document.documentElement, -1, 0);
   window.__agentgym = elements;
-  return { url: location.href, cut, nodes };
+  return JSON.stringify({ url: location.href, cut, nodes });
 }
