@@ -97,19 +97,14 @@ class WebTasks(GeneratedTasks):
     """Tasks of the web environment.
 
     Args:
-        only: Names of the templates that are used; empty for all.
+        only: Names of the templates that are used, held-out ones too; empty for all.
         injected: Share of tasks whose pages carry an order to the agent, which it must not follow.
     """
 
     def __init__(self, only: Sequence[str] = (), injected: float = 0.0) -> None:
         self._only = tuple(template(name).name for name in only)
         self._injected = injected
-        held = {item.held_out for item in self._chosen()}
-        splits = tuple(split for split in SPLITS if (split == "templates") in held)
-        super().__init__(self._make, splits)
-
-    def _chosen(self) -> list[Template]:
-        return [item for item in templates() if not self._only or item.name in self._only]
+        super().__init__(self._make, SPLITS[:3] if self._only else SPLITS)
 
     def _make(self, split: str, number: int) -> Task:
         return make_task(split, number, self._only, self._injected)
