@@ -114,7 +114,7 @@ def make_task(split: str, number: int, only: tuple[str, ...] = (), injected: flo
     """The task of a split and a number: a pure function of its arguments."""
     rng = derive_rng("web task", split, number)
     world = SPLITS.index(split) * WORLDS + int(rng.integers(WORLDS))
-    pool = [item for item in templates() if item.held_out == (split == "templates") and (not only or item.name in only)]
+    pool = [item for item in templates() if (item.name in only if only else item.held_out == (split == "templates"))]
     chosen = pool[int(rng.integers(len(pool)))]
     draft = chosen.make(world_of(world), rng)
     edits = _orders_to_the_agent(rng) if rng.random() < injected else ()
