@@ -26,6 +26,9 @@ EXTRA_OF_MODULE = {
     "vllm": "vllm",
     "safetensors": "vllm",
     "httpx2": "openai",
+    "playwright": "web",
+    "selectolax": "web",
+    "tinycss2": "web",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 
