@@ -11,10 +11,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import agentgym
 
-if not os.environ.get("AGENTGYM_TEST_SANDBOXES"):
-    # Takes minutes: `make test-sandboxes`.
-    collect_ignore = ["swe"]
-
 TOY = "toy/Rooms-v0"
 STOCHASTIC = "toy/Dice-v0"
 
