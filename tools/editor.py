@@ -165,9 +165,8 @@ class Editor:
 
 def syntax_problem(path: str, before: str | None, after: str) -> str:
     """Why an edit would break a Python file, or ``""``. A file that is broken already may be edited."""
-    if not path.endswith(".py") or (before is not None and _syntax_error(before)):
-        return ""
-    return _syntax_error(after)
+    problem = _syntax_error(after) if path.endswith(".py") else ""
+    return "" if problem and before is not None and _syntax_error(before) else problem
 
 
 def _syntax_error(text: str) -> str:

@@ -10,7 +10,8 @@ import typer
 from agentgym.cli.options import EnvArg, PolicyArg, full_id, key_values
 
 if TYPE_CHECKING:
-    from agentgym.rollout.run import RunConfig, Tally
+    from agentgym.rollout.run import RunConfig
+    from agentgym.rollout.tally import Tally
 
 
 def rollout(
@@ -32,7 +33,10 @@ def rollout(
     top_p: Annotated[float, typer.Option(help="Nucleus sampling.")] = 1.0,
     top_k: Annotated[int, typer.Option(help="Sample among the k likeliest tokens; 0 for all.")] = 0,
     max_tokens: Annotated[int, typer.Option(help="New tokens a message.")] = 256,
-    context: Annotated[int, typer.Option(help="Context length in tokens; 0 for no limit.")] = 0,
+    context: Annotated[
+        str, typer.Option(help="What the policy reads: full, window:8, window:4096tokens, summary:clip, ...")
+    ] = "full",
+    context_tokens: Annotated[int, typer.Option(help="Longest context in tokens; 0 for no limit.")] = 0,
     seconds: Annotated[float, typer.Option(help="Wall time of an episode; 0 for no limit.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Episodes in flight.")] = 64,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -59,7 +63,8 @@ def rollout(
         split=split,
         task_ids=tuple(task),
         sampling=Sampling(temperature, top_p, top_k, max_tokens),
-        limits=Limits(context_tokens=context or None, seconds=seconds or None),
+        limits=Limits(context_tokens=context_tokens or None, seconds=seconds or None),
+        context=context,
     )
     try:
         asyncio.run(_run(config, out, resume, concurrency))
@@ -95,8 +100,8 @@ async def _run(config: RunConfig, out: Path, resume: bool, concurrency: int) -> 
 
 def summarise(out: Path) -> dict[str, object]:
     """Totals over everything that a run has stored."""
-    from agentgym.rollout.run import Tally
     from agentgym.rollout.storage import read_run
+    from agentgym.rollout.tally import Tally
 
     tally = Tally()
     for trajectory in read_run(out):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from agentgym.core.ledger import Entry, Ledger
+from agentgym.core.policy import Usage
 from agentgym.core.rewards import Component, End
 
 
@@ -78,6 +79,23 @@ class FaultRecord:
     turn: int
 
 
+class Drift(NamedTuple):
+    """How the contexts of an episode followed one another, one count a message after the first."""
+
+    clean: int = 0
+    """The context was the one before, with the message and the reply appended, token for token."""
+    realigned: int = 0
+    """A server spelled the end of what was sampled with other tokens; a new segment begins."""
+    forked: int = 0
+    """The context was rewritten (a window, a summary, thinking stripped); a new segment begins."""
+    drifted_tokens: int = 0
+    """Tokens that were spelled differently, over all realigned contexts."""
+
+    def plus(self, other: Drift) -> Drift:
+        """Both together."""
+        return Drift(*(a + b for a, b in zip(self, other, strict=True)))
+
+
 @dataclass(slots=True)
 class Trajectory:
     """Data of one episode."""
@@ -115,6 +133,9 @@ class Trajectory:
     """Accepted answers, goal. Dropped from public exports."""
     token_faithful: bool = False
     """The stored tokens are the ones that were sampled."""
+    drift: Drift = field(default_factory=Drift)
+    usage: Usage = field(default_factory=Usage)
+    """What the policy's server counted; zeros where it counts nothing."""
     parent_id: str = ""
     fork_turn: int = 0
 
@@ -143,11 +164,21 @@ class Trajectory:
         """How the episode ended, as ledgers spell it."""
         return "terminated" if self.terminated else "truncated"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data in a fixed order. Shares lists with the record: read it, don't change it."""
+    def to_dict(self, *, shallow: bool = False) -> dict[str, Any]:
+        """Plain data in a fixed order. Shares lists with the record: read it, don't change it.
+
+        Args:
+            shallow: Leave turns, segments and ledger as they are, for writers that have a form of their own for them.
+        """
         values = fields_of(self)
+        if shallow:
+            values["faults"] = [fields_of(fault) for fault in self.faults]
+            values["drift"], values["usage"] = self.drift._asdict(), self.usage._asdict()
+            return values
         for key in ("turns", "segments", "ledger", "faults"):
             values[key] = [fields_of(item) for item in values[key]]
+        for key in ("drift", "usage"):
+            values[key] = values[key]._asdict()
         return values
 
     @classmethod
@@ -158,6 +189,8 @@ class Trajectory:
         values["segments"] = [Segment(**segment) for segment in values["segments"]]
         values["ledger"] = [Entry(**entry) for entry in values["ledger"]]
         values["faults"] = [FaultRecord(**fault) for fault in values["faults"]]
+        values["drift"] = Drift(**values.get("drift") or {})
+        values["usage"] = Usage(**values.get("usage") or {})
         return cls(**values)
 
 

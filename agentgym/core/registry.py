@@ -22,6 +22,10 @@ EXTRA_OF_MODULE = {
     "tensorboard": "train",
     "faiss": "search",
     "msgpack": "search",
+    "ray": "ray",
+    "vllm": "vllm",
+    "safetensors": "vllm",
+    "httpx2": "openai",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

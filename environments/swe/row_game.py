@@ -49,6 +49,9 @@ class SWERowsGame(SWEGame):
         rows: A JSON, JSONL or Parquet file of rows.
         kind: ``swe-bench``, ``swe-gym``, ``swe-smith`` or ``r2e``.
         command_timeout: Seconds that one ``bash`` command may take.
+
+    Raises:
+        MissingExtraError, UnsupportedError: docker-py is not installed, or no daemon answers.
     """
 
     expert = ""
@@ -60,6 +63,13 @@ class SWERowsGame(SWEGame):
         super().__init__(backend="docker", command_timeout=command_timeout)
         self._file, self._kind = rows, kind
         self._rows: dict[str, Row] | None = None
+
+    @staticmethod
+    def _resolve(backend: str) -> str:
+        from agentgym.sandboxes import docker  # not imported by those who play elsewhere
+
+        docker.connect().close()
+        return backend
 
     @property
     def all_rows(self) -> dict[str, Row]:

@@ -119,6 +119,10 @@ EXAMPLES = {
         "class A:\n    def f(self):\n        pass\n    def g(self):\n        pass\n",
         "class A:\n    def g(self):\n        pass\n",
     ),
+    "shuffle_methods": (
+        "class A:\n    def f(self):\n        pass\n    def g(self):\n        pass\n",
+        "class A:\n    def g(self):\n        pass\n    def f(self):\n        pass\n",
+    ),
     "remove_base": ("class A(B, C):\n    pass\n", "class A(C):\n    pass\n"),
 }
 

@@ -89,7 +89,7 @@ def test_a_batch_without_its_records_is_refused(played):
     trainer, records = played
     with pytest.raises(DataError, match="aren't those of the batch"):
         trainer.score(trainer.batch(records))
-    with pytest.raises(ConfigError, match="credit.scorer"):
+    with pytest.raises(ConfigError, match=r"credit\.scorer"):
         trainer_with(scorer={"templat": "{answer}"})
 
 
