@@ -83,6 +83,11 @@ def connect() -> Any:
         client = docker.from_env(timeout=120, max_pool_size=_CONNECTIONS).api
         _share_connections(client)
         client.ping()
+    except PermissionError as error:
+        raise UnsupportedError(
+            "You may not talk to the Docker daemon. Join its group (sudo usermod -aG docker $USER, then log in again), "
+            "or set DOCKER_HOST to a daemon of your own."
+        ) from error
     except Exception as error:  # docker-py raises its own, requests' and urllib3's
         raise UnsupportedError(
             f"No Docker daemon answers ({type(error).__name__}: {error}). Start it (systemctl start docker), or set "
