@@ -23,6 +23,12 @@ EXTRA_OF_MODULE = {
     "faiss": "search",
     "msgpack": "search",
     "ray": "ray",
+    "vllm": "vllm",
+    "safetensors": "vllm",
+    "httpx2": "openai",
+    "playwright": "web",
+    "selectolax": "web",
+    "tinycss2": "web",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 
