@@ -103,7 +103,7 @@ async def rollout(episodes: int, concurrency: int, out: Path | None) -> tuple[fl
     ):
         inside += timing.environment
         if writer is not None:
-            writer.add(job.index, trajectory, {"total": timing.total})
+            writer.add(job.index, [trajectory], {"total": timing.total})
     seconds = time.perf_counter() - began
     if writer is not None:
         writer.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import posixpath
 import tarfile
 import threading
@@ -33,6 +34,7 @@ class Sandbox(ABC):
     def __init__(self, spec: SandboxSpec) -> None:
         self.spec = spec
         self.closed = False
+        self._process = os.getpid()
         self._lock = threading.RLock()
 
     @property
@@ -63,6 +65,11 @@ class Sandbox(ABC):
     @abstractmethod
     def fork(self, snapshot: str | None = None) -> Sandbox:
         """A new sandbox with the same files (of now, or of a snapshot). Neither sees what the other writes later."""
+
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """Removes what processes that are gone left of such sandboxes. Returns what was removed."""
+        return []
 
     @abstractmethod
     def _close(self) -> None:
@@ -205,7 +212,8 @@ class Sandbox(ABC):
         return posixpath.join(WORKSPACE, path)
 
     def __del__(self) -> None:
-        if not getattr(self, "closed", True):
+        # A forked process must not close what is its parent's.
+        if not getattr(self, "closed", True) and self._process == os.getpid():
             with contextlib.suppress(Exception):  # at the end of the interpreter anything may be gone
                 self.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import posixpath
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from agentgym.core.actions import Tool, tool
 from agentgym.core.errors import AgentGymError, Fault
 from agentgym.sandboxes import WORKSPACE, Sandbox
+from agentgym.tools.python_source import parse
 
 WINDOW = 150
 """Lines that ``view`` shows at once."""
@@ -165,14 +165,13 @@ class Editor:
 
 def syntax_problem(path: str, before: str | None, after: str) -> str:
     """Why an edit would break a Python file, or ``""``. A file that is broken already may be edited."""
-    if not path.endswith(".py") or (before is not None and _syntax_error(before)):
-        return ""
-    return _syntax_error(after)
+    problem = _syntax_error(after) if path.endswith(".py") else ""
+    return "" if problem and before is not None and _syntax_error(before) else problem
 
 
 def _syntax_error(text: str) -> str:
     try:
-        ast.parse(text)
+        parse(text)
     except SyntaxError as error:
         return f"it would not be valid Python any more (line {error.lineno}: {error.msg})."
     except (ValueError, RecursionError, MemoryError) as error:

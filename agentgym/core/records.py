@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from agentgym.core.ledger import Entry, Ledger
@@ -68,6 +69,25 @@ class Turn:
     """Tokens that the environment's reply added, the start of the next message included."""
     owned: bool = True
     """False for a turn that a fork inherited: it is trained once, in the parent."""
+
+
+class StopReason(StrEnum):
+    """Why an episode ended."""
+
+    TERMINATED = "terminated"
+    """The task is over."""
+    MAX_TURNS = "max_turns"
+    MAX_TOOL_CALLS = "max_tool_calls"
+    CONTEXT_TOKENS = "context_tokens"
+    """The next message would not have fitted into the context."""
+    EPISODE_TOKENS = "episode_tokens"
+    """The policy has written as many tokens as it may."""
+    DEADLINE = "deadline"
+    """The episode's wall time is up."""
+    FAULT = "fault"
+    """Something outside the agent failed; the episode is unscored."""
+    OTHER = "other"
+    """Whoever drove the environment truncated it for a reason of their own, see ``truncation_reason``."""
 
 
 @dataclass(slots=True)
@@ -160,13 +180,31 @@ class Trajectory:
             self.outcome = values[-1] if values else first.low
 
     @property
+    def stop_reason(self) -> StopReason:
+        """Why it ended."""
+        if self.faults:
+            return StopReason.FAULT
+        if self.terminated:
+            return StopReason.TERMINATED
+        known = self.truncation_reason in StopReason.__members__.values()
+        return StopReason(self.truncation_reason) if known else StopReason.OTHER
+
+    @property
     def end(self) -> End:
         """How the episode ended, as ledgers spell it."""
         return "terminated" if self.terminated else "truncated"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data in a fixed order. Shares lists with the record: read it, don't change it."""
+    def to_dict(self, *, shallow: bool = False) -> dict[str, Any]:
+        """Plain data in a fixed order. Shares lists with the record: read it, don't change it.
+
+        Args:
+            shallow: Leave turns, segments and ledger as they are, for writers that have a form of their own for them.
+        """
         values = fields_of(self)
+        if shallow:
+            values["faults"] = [fields_of(fault) for fault in self.faults]
+            values["drift"], values["usage"] = self.drift._asdict(), self.usage._asdict()
+            return values
         for key in ("turns", "segments", "ledger", "faults"):
             values[key] = [fields_of(item) for item in values[key]]
         for key in ("drift", "usage"):

@@ -22,9 +22,13 @@ EXTRA_OF_MODULE = {
     "tensorboard": "train",
     "faiss": "search",
     "msgpack": "search",
+    "ray": "ray",
     "vllm": "vllm",
     "safetensors": "vllm",
     "httpx2": "openai",
+    "playwright": "web",
+    "selectolax": "web",
+    "tinycss2": "web",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

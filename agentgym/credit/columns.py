@@ -70,6 +70,15 @@ _ALL = (
         "Log-probability under the learner before the update.",
     ),
     Column(
+        "rollout_weight",
+        "token",
+        "float",
+        "ratio",
+        "training.correction",
+        "Importance weight of the learner over the engine that sampled, by which the token's loss is multiplied.",
+        lower=0.0,
+    ),
+    Column(
         "ref_logprob",
         "token",
         "float",

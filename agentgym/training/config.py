@@ -108,6 +108,39 @@ class RLSection:
 
 
 @dataclass(frozen=True)
+class EngineSection:
+    """What generates the episodes of RL."""
+
+    name: Literal["torch", "vllm"] = "torch"
+    """``torch``: the learner's own model in this process. ``vllm``: an engine that gets new weights after every
+    update."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Of the policy ``vllm``, such as ``gpu_memory_utilization`` or ``base_url``."""
+    steps_off: Literal[0, 1] = 0
+    """0: every batch is sampled with the newest weights. 1: the next batch is sampled while the learner works on this
+    one, with weights that are one update old."""
+    sleep: bool = False
+    """Whether the engine frees its GPU memory while the learner works: for one GPU that both share."""
+    correction: Literal["none", "token", "turn", "sequence"] = "token"
+    """Of what the importance weights π_old / μ are that correct the loss for an engine with weights of its own."""
+    correction_outside: Literal["truncate", "mask"] = "truncate"
+    """Weights outside the bounds are cut to them (TIS), or their tokens left out (MIS)."""
+    correction_high: float = 2.0
+    """Upper bound."""
+
+    def __post_init__(self) -> None:
+        if self.name == "torch" and (self.steps_off or self.sleep or self.arguments):
+            raise ConfigError(
+                "engine.steps_off, engine.sleep and engine.arguments need an engine with weights of its own: set "
+                "engine.name to 'vllm'."
+            )
+        if self.steps_off and self.sleep:
+            raise ConfigError("An engine that sleeps while the learner works can't sample then: set steps_off to 0.")
+        if self.correction_high <= 0:
+            raise ConfigError(f"engine.correction_high must be above 0, got {self.correction_high}.")
+
+
+@dataclass(frozen=True)
 class CreditSection:
     """How episodes become advantages."""
 
@@ -152,6 +185,7 @@ class TrainConfig:
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=24))
     warm_start: WarmStartSection = field(default_factory=WarmStartSection)
     rl: RLSection = field(default_factory=RLSection)
+    engine: EngineSection = field(default_factory=EngineSection)
     credit: CreditSection = field(default_factory=CreditSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     log: LogSection = field(default_factory=LogSection)

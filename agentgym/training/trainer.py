@@ -7,6 +7,7 @@ through other trainers. Everything random follows from the seed and the step's n
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,11 +31,14 @@ from agentgym.rollout.batch import to_batch, trainable
 from agentgym.rollout.engine import collect_all
 from agentgym.rollout.jobs import Job, plan
 from agentgym.training import checkpoints
+from agentgym.training.ahead import Ahead
 from agentgym.training.config import TrainConfig
+from agentgym.training.correction import corrected, staleness
+from agentgym.training.engines import Engine, TorchEngine, make_engine
 from agentgym.training.metrics import MetricsLog
 from agentgym.training.models import build_policy, make_env
 from agentgym.training.optimizers import Optimizers, adamw, muon_adamw
-from agentgym.training.scoring import scorers_for
+from agentgym.training.scoring import fill, scorers_for
 from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
 
 OnStep = Callable[[str, int, int, Mapping[str, Any]], None]
@@ -66,6 +70,9 @@ class Trainer:
         self._optimizer: Optimizers | None = None
         self._phase = "warm_start"
         self.scorers: dict[str, Any] = {}
+        self.engine: Engine = TorchEngine(self.policy)
+        self._ahead: Ahead[list[Trajectory]] | None = None
+        self._waiting: list[Trajectory] | None = None
 
     # ------------------------------------------------------------------ warm start
 
@@ -90,17 +97,20 @@ class Trainer:
         )
         self.model.eval()
         self.warm_steps += 1
-        self.policy.updated(self.warm_steps)
+        self.policy.updated(self.version)
         rate = section.learning_rate * factor
         return {**metrics, "learning_rate": rate, "outcome": float(np.nanmean(batch.outcome))}
 
     # ------------------------------------------------------------------ RL, in five functions
 
     def begin_rl(self, *, scorer_warmup: bool = True) -> None:
-        """Makes what RL needs: its optimizer and its scorers, all from the policy as it stands."""
+        """Makes what RL needs: its engine, its optimizer and its scorers, all from the policy as it stands."""
         self._phase = "rl"
+        if self.config.engine.name != "torch":
+            self.engine = make_engine(self.config, self.policy)
+            self.engine.sync(self.version)
         self._optimizer = adamw(self.model, self.config.rl.learning_rate, self.config.rl.weight_decay)
-        self.scorers = scorers_for(self.config, self.model)
+        self.scorers = scorers_for(self.config, self.policy)
         for i in range(self.config.credit.scorer_warmup if self.scorers and scorer_warmup else 0):
             batch = self.batch(self.collect(-1 - i))
             for scorer in self.scorers.values():
@@ -112,7 +122,7 @@ class Trainer:
         seed = derive_seed(self.config.seed, "rl", update)
         progress = min(max(update, 0) / max(section.updates, 1), 1.0)
         jobs = list(plan(section.groups * section.group_size, section.group_size, seed, progress=progress))
-        return self._play(self._with_curriculum(jobs, seed, progress), self.policy, self.config.sampling)
+        return self._play(self._with_curriculum(jobs, seed, progress), self.engine.policy, self.config.sampling)
 
     def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
         """The columns of the episodes that were scored."""
@@ -123,14 +133,23 @@ class Trainer:
             raise DataError(f"None of {len(trajectories)} episodes was scored.{why}")
         return to_batch(usable)
 
-    def score(self, batch: Batch) -> tuple[Batch, Metrics]:
-        """The batch with the columns that the method needs; scorers that learn do so first."""
+    def score(self, batch: Batch, records: Sequence[Trajectory] = ()) -> tuple[Batch, Metrics]:
+        """The batch with the columns that the method and the loss need; scorers that learn do so first.
+
+        ``records`` are those of the batch, in its order: beliefs read the answers and the tokens there.
+        """
         metrics: Metrics = {}
         with autocast(self.device):
-            for scorer in self.scorers.values():
-                metrics |= scorer.fit(batch)
-                batch = batch.with_columns(scorer(batch))
-        return batch, metrics
+            if self.engine.own_weights:
+                batch, metrics = corrected(
+                    batch,
+                    self.model,
+                    self.config.engine,
+                    temperature=self.config.sampling.temperature,
+                    max_tokens=self.config.rl.max_tokens,
+                )
+            batch, learned = fill(self.scorers, batch, records, self.model)
+        return batch, {**metrics, **learned}
 
     def assign(self, batch: Batch) -> Credit:
         """The credit of every turn and token."""
@@ -151,7 +170,7 @@ class Trainer:
         ]
         self.model.eval()
         self.updates += 1
-        self.policy.updated(self.warm_steps + self.updates)
+        self.policy.updated(self.version)
         metrics = {key: float(np.mean([row[key] for row in rows if key in row])) for key in (rows[0] if rows else {})}
         if rows:
             metrics["sampler_gap"] = rows[0]["sampler_gap"]
@@ -160,12 +179,16 @@ class Trainer:
     def rl_step(self) -> dict[str, Any]:
         """Collect, score, assign, update; returns the row to log."""
         began = time.perf_counter()
-        trajectories = self.collect(self.updates)
+        trajectories = self._take()
         collected = time.perf_counter()
-        batch, scores = self.score(self.batch(trajectories))
+        age = staleness(trajectories, self.version)
+        self._let_learner_work()
+        records = [trajectory for trajectory in trajectories if trainable(trajectory)]
+        batch, scores = self.score(self.batch(trajectories), records)
         credit = self.assign(batch)
         metrics = self.update(batch, credit)
         ended = time.perf_counter()
+        synced = self._hand_over()
         scored = [trajectory for trajectory in trajectories if trajectory.scored]
         return {
             "success": float(np.mean([bool(t.success) for t in scored])),
@@ -175,12 +198,45 @@ class Trainer:
             "invalid_turns": float(1.0 - batch.column("valid").mean()),
             "faults": len(trajectories) - len(scored),
             "tokens": int(batch.policy_mask.sum()),
+            "staleness": age,
             **metrics,
             **scores,
+            **synced,
             **{f"credit/{key}": value for key, value in credit.diagnostics.items() if isinstance(value, float)},
             "seconds_collect": collected - began,
             "seconds_learn": ended - collected,
+            "seconds_sync": time.perf_counter() - ended,
         }
+
+    @property
+    def version(self) -> int:
+        """Of the learner's weights: optimizer phases so far."""
+        return self.warm_steps + self.updates
+
+    def close(self) -> None:
+        """Ends the engine. Safe to call twice."""
+        self.engine.close()
+
+    def _take(self) -> list[Trajectory]:
+        """The episodes of this update: those collected ahead, or fresh ones."""
+        found, self._waiting = self._waiting, None
+        return self.collect(self.updates) if found is None else found
+
+    def _let_learner_work(self) -> None:
+        """What the engine does while the learner works: sleep, or collect the next batch with the weights it has."""
+        if self.config.engine.sleep:
+            self.engine.sleep()
+        if self.config.engine.steps_off and self.updates + 1 < self.config.rl.updates:
+            following = self.updates + 1
+            self._ahead = Ahead(lambda: self.collect(following))
+
+    def _hand_over(self) -> Metrics:
+        """Gives the engine the new weights, once it has finished what it was doing with the old ones."""
+        if self._ahead is not None:
+            self._waiting, self._ahead = self._ahead.result(), None
+        if self.config.engine.sleep:
+            self.engine.wake()
+        return self.engine.sync(self.version)
 
     # ------------------------------------------------------------------ evaluation
 
@@ -193,7 +249,7 @@ class Trainer:
         section = self.config.evaluation
         sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
         jobs = list(plan(section.tasks, 1, derive_seed(0, "evaluation")))
-        found = self._play(jobs, self.policy, sampling, split=section.split)
+        found = self._play(jobs, self.engine.policy, sampling, split=section.split)
         scored = [trajectory for trajectory in found if trajectory.scored]
         success = wilson(sum(bool(t.success) for t in scored), len(scored))
         reward = mean_interval([t.total_reward for t in scored])
@@ -222,11 +278,13 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": None if self._optimizer is None else self._optimizer.state_dict(),
             "scorers": {name: scorer.state_dict() for name, scorer in self.scorers.items()},
+            "waiting": None if self._waiting is None else json.dumps([t.to_dict() for t in self._waiting]),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on where ``state_dict`` was taken."""
         self.model.load_state_dict(state["model"])
+        self.warm_steps, self.updates = state["warm_steps"], state["updates"]
         self._phase = state["phase"]
         if self._phase == "rl":
             self.begin_rl(scorer_warmup=False)
@@ -236,8 +294,9 @@ class Trainer:
             self._optimizer.load_state_dict(state["optimizer"])
         for name, scorer in self.scorers.items():
             scorer.load_state_dict(state["scorers"][name])
-        self.warm_steps, self.updates = state["warm_steps"], state["updates"]
-        self.policy.updated(self.warm_steps + self.updates)
+        if state["waiting"] is not None:
+            self._waiting = [Trajectory.from_dict(item) for item in json.loads(state["waiting"])]
+        self.policy.updated(self.version)
 
     # ------------------------------------------------------------------ parts
 
@@ -337,6 +396,7 @@ def train(
         save(force=True)
     finally:
         log.close()
+        trainer.close()
     load("agentgym.policies.tiny:save")(trainer.model, trainer.policy.tokenizer, out / "model")
     return trainer
 

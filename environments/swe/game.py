@@ -70,6 +70,9 @@ class SWEGame(Game):
         packages: Only tasks of these packages.
         backend: Sandbox backend: ``auto``, ``bubblewrap``, ``docker``; ``subprocess`` isolates nothing.
         command_timeout: Seconds that one ``bash`` command may take.
+
+    Raises:
+        UnsupportedError: No sandbox that isolates works on this host; says how to fix that.
     """
 
     components = COMPONENTS
@@ -85,7 +88,7 @@ class SWEGame(Game):
         for name in (
             "submit_at_once", "edit_tests", "delete_tests", "conftest", "sitecustomize", "patch_framework",
             "print_passed", "exit_zero", "skip_everything", "swallow_exceptions", "read_the_answer",
-            "special_case", "shadow_package",
+            "special_case", "shadow_package", "forge_report", "equal_to_everything",
         )
     }  # fmt: skip
 
@@ -98,11 +101,16 @@ class SWEGame(Game):
     ) -> None:
         self._tasks = tasks
         self._packages = tuple(packages)
-        self._backend = backend
+        self._backend = self._resolve(backend)
         self._timeout = command_timeout
         self._sandbox: Sandbox | None = None
         self._listing = Listing()
         self._dataset: tasks_module.Dataset | None = None
+
+    @staticmethod
+    def _resolve(backend: str) -> str:
+        """The backend's name, when it works here."""
+        return checkout.resolve(backend)
 
     @property
     def instructions(self) -> str:
@@ -153,8 +161,11 @@ class SWEGame(Game):
         return {self.bug.path: tasks_module.plant(self.bug, self.package), **visible_tests(self.bug, self.pristine)}
 
     def _checkout(self) -> Sandbox:
+        return self._checkout_listed()[0]
+
+    def _checkout_listed(self) -> tuple[Sandbox, Listing]:
         package = self.package
-        return checkout.shared(self._backend).open(package, self.pristine, fetch.environment_of(package))
+        return checkout.shared(self._backend).open_listed(package, self.pristine, fetch.environment_of(package))
 
     # ------------------------------------------------------------------ the episode
 
@@ -162,9 +173,12 @@ class SWEGame(Game):
         """See ``Game.start``."""
         self._drop_sandbox()
         self.state = State(task.task_id)
-        self._sandbox = self._checkout()
-        checkout.put(self._sandbox, self._given())
-        self._refresh()
+        self._sandbox, self._listing = self._checkout_listed()
+        self.state.files = self._listing.files
+        given = self._given()
+        checkout.put(self._sandbox, given)
+        for path, content in given.items():
+            self._note(path, content)
         package = self.package
         names = sorted({path.partition("/")[0] + ("/" if "/" in path else "") for path in self.pristine})
         return Observation(
@@ -264,16 +278,10 @@ class SWEGame(Game):
     def _do_submit(self) -> Outcome:
         package, bug = self.package, self.bug
         changes = self._changes()
-        with self._checkout() as fresh:
-            verdict = grade(
-                fresh,
-                package,
-                bug,
-                self.pristine,
-                tasks_module.plant(bug, package),
-                changes,
-                self.dataset.pass_to_pass(bug),
-            )
+        verdict = grade(
+            self._checkout, package, bug, self.pristine, tasks_module.plant(bug, package), changes,
+            self.dataset.pass_to_pass(bug),
+        )  # fmt: skip
         self.state.verdict = verdict
         level = "empty" if verdict.empty else "passes" if verdict.solved else "fails"
         components = {

@@ -124,7 +124,7 @@ def test_the_folder_holds_what_is_needed_to_go_on_and_to_use_the_model(tmp_path)
 
 
 def test_a_method_without_its_scorer_is_explained():
-    with pytest.raises(ConfigError, match="belief"):
-        Trainer(config_of(credit={"method": "igpo"})).begin_rl()
+    with pytest.raises(ConfigError, match="attention"):
+        Trainer(config_of(credit={"method": "abc"})).begin_rl()
     with pytest.raises(ConfigError, match="above 0"):
         Trainer(config_of(sampling={"temperature": 0.0}))

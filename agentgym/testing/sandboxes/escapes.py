@@ -1,8 +1,7 @@
 """Attacks that no isolating sandbox may let through. Each runs hostile code and proves that it got nowhere.
 
 Every attack is harmless where it succeeds, as far as that can be had: settings are overwritten with their own values,
-and what would end processes or exhaust the machine runs only after a look inside that the sandbox has a process
-namespace of its own.
+and a command that would end processes or make many looks first, itself, that it is in a process namespace of its own.
 """
 
 from __future__ import annotations
@@ -15,22 +14,66 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from agentgym.core.errors import AgentGymError
 from agentgym.sandboxes.base import Sandbox
-from agentgym.testing.checks.subject import CheckFailure, expect
-from agentgym.testing.sandboxes.subject import SMALL, SandboxSubject, host_processes, python
+from agentgym.sandboxes.protocol import ExecResult
+from agentgym.testing.checks.subject import expect
+from agentgym.testing.sandboxes.subject import SMALL, SandboxSubject, bystander, host_processes, python
+
+# The pattern does not match itself, which stands in this command's own line.
+_SHELL_GUARD = (
+    'case $(readlink /proc/self/ns/pid) in "{host}"|"") exit 98;; "pid:["*"]") ;; *) exit 98;; esac; '
+    "grep -qs '[b]{mark}' /proc/[0-9]*/cmdline && exit 98; "
+)
+_PYTHON_GUARD = (
+    "import os\n_own = os.readlink('/proc/self/ns/pid')\n"
+    "if not _own.startswith('pid:[') or _own == '{host}': os._exit(98)\n"
+)
+_REFUSED = 98
 
 
-def _open_contained(subject: SandboxSubject) -> Sandbox:
-    """A sandbox in which killing and forking can't reach the host."""
-    sandbox = subject.make()
-    inside = sandbox.exec(["readlink", "/proc/self/ns/pid"]).text.strip()
-    if not sandbox.isolated or not inside or inside == str(Path("/proc/self/ns/pid").readlink()):
-        sandbox.close()
-        raise CheckFailure("The sandbox shares the host's process namespace; the attack was not even tried.")
-    return sandbox
+@dataclass
+class _Arena:
+    """A sandbox in which ending processes, and making many, can't reach the host.
+
+    Whether that is so is looked at in the very command that attacks, before it does: it must be in a process namespace
+    that is not ours, and must not see a process that was started out here. Where it is not so, the attack isn't tried.
+    """
+
+    sandbox: Sandbox
+    mark: str
+
+    def shell(self, script: str, *, timeout: float | None = None) -> ExecResult:
+        guard = _SHELL_GUARD.format(host=_own_namespace(), mark=self.mark[1:])
+        return self._allowed(self.sandbox.exec(["/bin/bash", "-c", guard + script], timeout=timeout))
+
+    def python(self, code: str, *args: str, timeout: float | None = None) -> ExecResult:
+        guard = _PYTHON_GUARD.format(host=_own_namespace())
+        return self._allowed(python(self.sandbox, guard + code, *args, timeout=timeout))
+
+    def _allowed(self, result: ExecResult) -> ExecResult:
+        expect(
+            result.exit_code != _REFUSED,
+            "The sandbox shares the host's process namespace; the attack was not even tried.",
+        )
+        return result
+
+
+def _own_namespace() -> str:
+    return str(Path("/proc/self/ns/pid").readlink())
+
+
+@contextmanager
+def _arena(subject: SandboxSubject) -> Iterator[_Arena]:
+    mark = f"bystander-{secrets.token_hex(8)}"
+    with subject.make() as sandbox, bystander(mark) as innocent:
+        arena = _Arena(sandbox, mark)
+        arena.shell("true")
+        yield arena
+        expect(innocent.poll() is None, "A process of the host that has nothing to do with sandboxes was killed.")
 
 
 def fork_bomb(subject: SandboxSubject) -> None:
@@ -40,32 +83,37 @@ def fork_bomb(subject: SandboxSubject) -> None:
         "    while n < 500:\n        if os.fork() == 0: time.sleep(60)\n        n += 1\n"
         "except OSError: pass\nprint(n, flush=True)"
     )
-    with _open_contained(subject) as sandbox:
-        made = int(python(sandbox, counter, timeout=10).text or 0)
+    with _arena(subject) as arena:
+        made = int(arena.python(counter, timeout=10).text or 0)
         expect(
             0 < made <= SMALL.limits.processes, f"{made} processes were made with a limit of {SMALL.limits.processes}."
         )
-        bomb = sandbox.exec(":(){ :|:& };:; sleep 30", timeout=1.5)
+        bomb = arena.shell(":(){ :|:& };:; sleep 30", timeout=1.5)
         expect(bomb.timed_out, "The fork bomb ended by itself.")
-        expect(sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a fork bomb.")
+        expect(arena.sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a fork bomb.")
 
 
 def memory_bomb(subject: SandboxSubject) -> None:
     """One process, or many together, get no more memory than the limit."""
-    hog = "x = []\nwhile True: x.append(bytearray(b'x') * (1 << 20)); print(len(x), flush=True)"
+    # Ends by itself at four times the limit: where the limit does not bind, the machine must not run out of memory.
+    ceiling = 4 * SMALL.limits.memory >> 20
+    hog = (
+        f"x = []\nfor _ in range({ceiling}): x.append(bytearray(b'x') * (1 << 20)); print(len(x), flush=True)\n"
+        "raise SystemExit(0)"
+    )
     crowd = (
         "import os, signal, time\nchildren = []\nfor i in range(8):\n    child = os.fork()\n"
         "    if child == 0:\n        x = bytearray(b'x') * (60 << 20); time.sleep(60)\n    children.append(child)\n"
         "time.sleep(2)\nprint(sum(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children))"
     )
-    with _open_contained(subject) as sandbox:
-        result = python(sandbox, hog, timeout=15)
+    with _arena(subject) as arena:
+        result = arena.python(hog, timeout=15)
         reached = int((result.text.split() or ["0"])[-1])
         expect(result.exit_code != 0 and not result.timed_out, f"The hog was not stopped: {result.exit_code}.")
         expect(reached <= SMALL.limits.memory >> 20, f"One process got {reached} MiB of {SMALL.limits.memory >> 20}.")
-        expect(sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a memory bomb.")
-    with _open_contained(subject) as sandbox:
-        alive = int(python(sandbox, crowd, timeout=15).text or 0) if "memory" in sandbox.enforces else 0
+        expect(arena.sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a memory bomb.")
+    with _arena(subject) as arena:
+        alive = int(arena.python(crowd, timeout=15).text or 0) if "memory" in arena.sandbox.enforces else 0
         expect(alive * 60 <= SMALL.limits.memory >> 20, f"{alive} processes of 60 MiB each lived together.")
 
 
@@ -104,25 +152,25 @@ def orphans(subject: SandboxSubject) -> None:
         "for fd in range(64):\n    try: os.close(fd)\n    except OSError: pass\n"
         "os.execvp('sleep', ['sleep', sys.argv[1]])"
     )
-    with _open_contained(subject) as sandbox:
-        python(sandbox, daemon, marker)
-        sandbox.exec(f"setsid nohup sleep {marker} >/dev/null 2>&1 & disown")
-        sandbox.exec(f"sleep {marker} & kill -9 $PPID; kill -9 $$")
+    with _arena(subject) as arena:
+        arena.python(daemon, marker)
+        arena.shell(f"setsid nohup sleep {marker} >/dev/null 2>&1 & disown")
+        arena.shell(f"sleep {marker} & kill -9 $PPID; kill -9 $$")
         time.sleep(0.1)
-        inside = sandbox.exec("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").text
+        inside = arena.sandbox.exec("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").text
         expect(marker not in inside, f"A daemon lives on inside: {inside}")
         expect(not host_processes(marker), f"A daemon lives on: {host_processes(marker)}")
 
 
 def late_writers(subject: SandboxSubject) -> None:
     """Nothing writes after a timeout."""
-    with _open_contained(subject) as sandbox:
-        sandbox.exec(
+    with _arena(subject) as arena:
+        arena.shell(
             "for i in 1 2 3; do (setsid sh -c 'while :; do echo x >> log; done' &) ; done; sleep 60", timeout=0.7
         )
-        size = sandbox.exec("wc -c < log").text
+        size = arena.sandbox.exec("wc -c < log").text
         time.sleep(0.3)
-        expect(sandbox.exec("wc -c < log").text == size, "A file grew after its command had timed out.")
+        expect(arena.sandbox.exec("wc -c < log").text == size, "A file grew after its command had timed out.")
 
 
 def host_files(subject: SandboxSubject) -> None:
@@ -379,14 +427,17 @@ def odd_names(subject: SandboxSubject) -> None:
 
 def killing_everything(subject: SandboxSubject) -> None:
     """``kill -9 -1`` and killing process 1 hurt no other sandbox and not this process."""
-    with _open_contained(subject) as first, _open_contained(subject) as second:
+    with _arena(subject) as first, _arena(subject) as second:
         done = []
-        thread = threading.Thread(target=lambda: done.append(second.exec("sleep 0.5; echo alive").text))
+        thread = threading.Thread(target=lambda: done.append(second.sandbox.exec("sleep 0.5; echo alive").text))
         thread.start()
-        first.exec("kill -9 1; kill -9 -1; for i in $(seq 2 400); do kill -9 $i; done 2>/dev/null")
+        first.shell("kill -9 1; kill -9 -1")
+        first.shell("for i in $(seq 2 400); do [ $i = $$ ] || kill -9 $i; done 2>/dev/null")
         thread.join()
         expect(done == ["alive\n"], f"Another sandbox was hurt: {done}")
-        expect(first.exec("echo again").text == "again\n", "The sandbox is unusable after it killed everything.")
+        expect(
+            first.sandbox.exec("echo again").text == "again\n", "The sandbox is unusable after it killed everything."
+        )
 
 
 def open_file_limit(subject: SandboxSubject) -> None:
@@ -395,6 +446,32 @@ def open_file_limit(subject: SandboxSubject) -> None:
     with subject.make() as sandbox:
         count = int(python(sandbox, code).text)
         expect(count <= SMALL.limits.open_files, f"{count} files could be opened at once.")
+
+
+def open_descriptors(subject: SandboxSubject) -> None:
+    """A command has its three streams and no other open file: not of this process, nor of what runs it."""
+    code = (
+        "import os\nfor name in sorted(os.listdir('/proc/self/fd'), key=int):\n"
+        "    try: print(name, os.readlink('/proc/self/fd/' + name))\n    except OSError: pass"
+    )
+    with subject.make() as sandbox:
+        for stdin in (b"", b"x"):
+            shown = sandbox.exec(["python3", "-I", "-S", "-c", code], stdin=stdin).text.splitlines()
+            expect([line.split()[0] for line in shown] == ["0", "1", "2"], f"Open files of a command: {shown}")
+
+
+def shared_memory(subject: SandboxSubject) -> None:
+    """What a command leaves in shared memory, queues or semaphores is gone with it: a snapshot is files and no more."""
+    leave = (
+        "touch /dev/shm/left /dev/shm/.left /dev/shm/..left; ln -s nowhere /dev/shm/link; mkdir -p /dev/shm/d/e; "
+        "ipcmk -M 4096; ipcmk -S 1; ipcmk -Q; true"
+    )
+    look = "ls -A /dev/shm /dev/mqueue 2>/dev/null | grep -v :; tail -qn +2 /proc/sysvipc/*; true"
+    with subject.make() as sandbox:
+        for command in (leave, f"{leave}; kill -9 $PPID $$", f"{leave}; sleep 60"):
+            sandbox.exec(command, timeout=1.5)
+            left = sandbox.exec(look).text.strip()
+            expect(left == "", f"Left in memory by a command that has ended: {left}")
 
 
 def terminal(subject: SandboxSubject) -> None:
@@ -407,5 +484,6 @@ def terminal(subject: SandboxSubject) -> None:
 CHECKS = (
     fork_bomb, memory_bomb, disk_filler, sparse_and_links, orphans, late_writers, host_files, host_environment,
     writing_outside, network, file_methods, devices_and_proc, system_calls, setuid_programs, odd_names,
-    killing_everything, open_file_limit, terminal,
+    killing_everything, open_file_limit, open_descriptors, shared_memory,
+    terminal,
 )  # fmt: skip

@@ -1,0 +1,226 @@
+"""Typed goals: what the database must hold, what must have been opened, what must be answered; and how far one is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from agentgym.environments.web.sites.changes import Change
+from agentgym.tools.browser.transport import Logged
+from agentgym.tools.browser.urls import form_decoded
+
+MAX_ANSWER = 300
+"""Characters of an answer; longer ones are wrong, whatever they contain."""
+
+_DATES = ("%Y-%m-%d", "%d %B %Y", "%B %d, %Y", "%B %d %Y", "%d %b %Y", "%b %d, %Y", "%m/%d/%Y")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Want:
+    """One row as it has to become."""
+
+    table: str
+    op: Literal["add", "change", "delete"]
+    values: Mapping[str, Any]
+    """Columns that must have these values. Of a changed row, no other column may differ."""
+    row: int = 0
+    """Key of the row to change or delete."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What has to be said in the end."""
+
+    kind: Literal["text", "number", "money", "date", "set"]
+    value: Any
+    """Text; a number; cents; an ISO date; a list of texts."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: its path, and the query fields that it must have. An empty field may be left out."""
+
+    path: str
+    query: Mapping[str, str]
+
+    def matches(self, path: str, query: str) -> bool:
+        """Whether an address is this page."""
+        found = {key: value for key, value in form_decoded(query) if value}
+        return path == self.path and found == {key: value for key, value in self.query.items() if value}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """All of what a task asks for. Each part that is empty asks for nothing."""
+
+    wants: tuple[Want, ...] = ()
+    answer: Answer | None = None
+    route: tuple[Place, ...] = ()
+    """Pages on a good way, in order: opening them is a milestone."""
+    visited: tuple[Place, ...] = ()
+    """Pages that must have been opened, in any order."""
+    final: Place | None = None
+    """The page that must be shown in the end."""
+    evidence: tuple[str, ...] = ()
+    """Texts that the answer rests on; whoever has read the right pages has seen them."""
+    must_see: bool = False
+    """Whether the evidence must have been seen: where an answer could be guessed."""
+    infeasible: str = ""
+    """Why the task can't be done: the reason that must be reported."""
+    confirm: str = ""
+    """What the user replies when asked; non-empty: asking comes before the first change."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a task's reference."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Goal:
+        """Inverse of ``to_dict``."""
+        values = dict(data)
+        values["wants"] = tuple(Want(**item) for item in values.get("wants", ()))
+        values["answer"] = Answer(**values["answer"]) if values.get("answer") else None
+        for key in ("route", "visited"):
+            values[key] = tuple(Place(**item) for item in values.get(key, ()))
+        values["final"] = Place(**values["final"]) if values.get("final") else None
+        values["evidence"] = tuple(values.get("evidence", ()))
+        return cls(**values)
+
+
+# ------------------------------------------------------------------ state of the database
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the database stands to the wants."""
+
+    share: float
+    """Fulfilled part of the wants, 0 to 1; 1 when there are none."""
+    wrong: int
+    """Rows and columns that were changed and shouldn't have been."""
+
+
+def standing(goal: Goal, changes: Sequence[Change]) -> Standing:
+    """Compares net changes with what is wanted; a pure function of the database, so nothing can be farmed."""
+    shares: list[float] = []
+    left = list(changes)
+    for want in goal.wants:
+        share, used = _fulfilled(want, left)
+        shares.append(share)
+        if used is not None:
+            left.remove(used)
+    wrong = sum(_stray(change, goal.wants) for change in left)
+    return Standing(sum(shares) / len(shares) if shares else 1.0, wrong)
+
+
+def _fulfilled(want: Want, changes: Sequence[Change]) -> tuple[float, Change | None]:
+    """Share of a want, and the change that counts as its own. Columns beside it stay to be judged as strays."""
+    if want.op == "add":
+        added = [change for change in changes if change.table == want.table and change.before is None]
+        best = max(added, key=lambda change: _equal(want.values, change.after), default=None)
+        share = _equal(want.values, best.after) if best is not None else 0.0
+        return (share, best) if share >= 0.5 else (0.0, None)
+    own = next((change for change in changes if (change.table, change.row) == (want.table, want.row)), None)
+    if own is None:
+        return 0.0, None
+    if want.op == "delete":
+        return (1.0, own) if own.after is None else (0.0, None)
+    if own.after is None:
+        return 0.0, None
+    stray = any(column not in want.values for column in own.columns)
+    return _equal(want.values, own.after), None if stray else own
+
+
+def _equal(values: Mapping[str, Any], row: Mapping[str, Any] | None) -> float:
+    if row is None:
+        return 0.0
+    right = sum(bool(row.get(key) == value) for key, value in values.items())
+    return right / max(len(values), 1)
+
+
+def _stray(change: Change, wants: Iterable[Want]) -> int:
+    if change.before is None or change.after is None:
+        return 1
+    wanted = {
+        column
+        for want in wants
+        if want.op == "change" and (want.table, want.row) == (change.table, change.row)
+        for column in want.values
+    }
+    return sum(column not in wanted for column in change.columns)
+
+
+def form_share(goal: Goal, requests: Iterable[Logged]) -> float | None:
+    """The best share of wanted values in a form that was sent; None when no form of the kind was."""
+    shares = []
+    for request in requests:
+        form = dict(request.form)
+        for want in goal.wants:
+            named = [key for key in want.values if key in form]
+            if request.method == "POST" and len(named) * 2 >= len(want.values) > 0:
+                right = sum(_same(form[key], want.values[key]) for key in named)
+                shares.append(right / len(want.values))
+    return max(shares, default=None)
+
+
+def _same(sent: str, wanted: Any) -> bool:
+    sent = sent.replace("\r\n", "\n").strip()
+    return sent == str(wanted) or (isinstance(wanted, int) and re.fullmatch(r"\d+\.\d\d", sent) is not None
+                                   and round(float(sent) * 100) == wanted)  # fmt: skip
+
+
+# ------------------------------------------------------------------ answers
+
+
+def right_answer(answer: Answer, text: str) -> bool:
+    """Whether a text is the answer, by its type and as a whole: no part of a longer text counts."""
+    text = _bare(text)
+    if len(text) > MAX_ANSWER:
+        return False
+    if answer.kind == "set":
+        given = [_text(part) for part in re.split(r"[,;\n]|\band\b", text) if part.strip()]
+        return sorted(given) == sorted(map(_text, answer.value))
+    if answer.kind == "number":
+        return _number(text) == float(answer.value)
+    if answer.kind == "money":
+        number = _number(re.sub(r"^(?:USD|\$)\s*|\s*(?:USD|dollars?)$", "", text, flags=re.IGNORECASE))
+        return number is not None and round(number * 100) == int(answer.value)
+    if answer.kind == "date":
+        return _date(text) == str(answer.value)
+    return _text(text) == _text(str(answer.value))
+
+
+def _bare(text: str) -> str:
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`":
+        text = text[1:-1].strip()
+    return text.removesuffix(".").strip()
+
+
+def _text(text: str) -> str:
+    return " ".join(_bare(text).casefold().split())
+
+
+def _number(text: str) -> float | None:
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    return float(text) if len(text) < 30 and _NUMBER.fullmatch(text) else None
+
+
+def _date(text: str) -> str | None:
+    for form in _DATES:
+        try:
+            return datetime.strptime(text, form).date().isoformat()
+        except ValueError:
+            continue
+    return None
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Path and query of an address."""
+    parts = urlsplit(url)
+    return parts.path, parts.query

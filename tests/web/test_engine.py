@@ -1,0 +1,190 @@
+"""The observation engine: trees, CSS-lite, roles, names and lines."""
+
+import pytest
+
+from agentgym.tools.browser.css import compiled, specificity
+from agentgym.tools.browser.dom import MAX_NODES, parse_html
+from agentgym.tools.browser.forms import Controls
+from agentgym.tools.browser.lines import read
+from agentgym.tools.browser.names import Namer
+from agentgym.tools.browser.roles import role_of
+
+
+def lines(html, controls=None, sheets=()):
+    return list(read(parse_html(html, sheets), controls or Controls()).lines)
+
+
+def named(html, tag):
+    document = parse_html(html)
+    element = next(item for item in document.elements if item.tag == tag)
+    return Namer(document).name(element, role_of(element))
+
+
+# ------------------------------------------------------------------ visibility
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p hidden>no</p>",
+        "<p style='display:none'>no</p>",
+        "<p style='visibility: hidden'>no</p>",
+        "<style>.x{display:none}</style><p class=x>no</p>",
+        "<style>p{display:block}.x{display:none!important}#i{display:block}</style><p class=x id=i>no</p>",
+        "<style>@media (min-width: 700px){p{display:none}}</style><p>no</p>",
+        "<style>@media screen{p{visibility:collapse}}</style><p>no</p>",
+        "<p aria-hidden=true>no</p>",
+        "<div inert><p>no</p></div>",
+        "<details><summary>s</summary><p>no</p></details>",
+        "<dialog>no</dialog>",
+        "<template>no</template><script>no</script><style>no</style>",
+        "<input type=hidden value=no>",
+        "<div style='display:none'><div style='display:block'>no</div></div>",
+    ],
+)
+def test_what_is_hidden_is_not_read(html):
+    assert not any("no" in line for line in lines(html))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<div style='visibility:hidden'><b style='visibility:visible'>yes</b></div>",
+        "<style>.x{display:none} p.x{display:block}</style><p class=x>yes</p>",
+        "<style>p:hover{display:none} @media print{p{display:none}} @media (max-width:600px){p{display:none}}</style><p>yes",
+        "<details open><summary>s</summary><p>yes</p></details>",
+        "<noscript>yes</noscript>",
+        "<style>p{{{display:none;;}}}}</style><p>yes</p>",
+        "<style>p::before{display:none}</style><p>yes</p>",
+        "<p style='opacity:0'>yes</p>",
+    ],
+)
+def test_what_is_shown_is_read(html):
+    assert any("yes" in line for line in lines(html))
+
+
+def test_generated_text_and_transforms_are_read():
+    html = "<style>.r::after{content:' *'} b::before{content:'\"q\"'} th{text-transform:uppercase}</style>"
+    assert lines(html + "<p class=r>name</p><b>x</b><table><tr><th>head<td>v</table>") == ["name *", '"q"x', "HEAD | v"]
+
+
+def test_linked_sheets_come_before_the_page_s_own():
+    html = "<style>p{display:block}</style><p>yes</p>"
+    assert lines(html, sheets=("p{display:none}",)) == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("p", (0, 0, 1)),
+        ("#a .b p", (1, 1, 1)),
+        ("a[href]:not(.x)", (0, 2, 1)),
+        ("*", (0, 0, 0)),
+        ("li:first-child", (0, 1, 1)),
+    ],
+)
+def test_specificity(selector, expected):
+    assert specificity(selector) == expected
+
+
+def test_rules_that_say_nothing_of_ours_are_dropped():
+    assert compiled(("p{color:red} .a{margin:0}",)) == ()
+
+
+# ------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize(
+    ("html", "tag", "name"),
+    [
+        ("<span id=a>One</span><span id=b>Two</span><button aria-labelledby='b a'>x</button>", "button", "Two One"),
+        ("<button aria-labelledby=gone aria-label=Label>x</button>", "button", "Label"),
+        ("<span id=a hidden>Hidden</span><button aria-labelledby=a>x</button>", "button", "Hidden"),
+        ("<label for=i>Name</label><input id=i title=t placeholder=p>", "input", "Name"),
+        ("<label>Name <input></label>", "input", "Name"),
+        ("<label>Pick <select><option>A<option selected>B</select> now</label>", "select", "Pick now"),
+        ("<label for=i>One</label><label for=i>Two</label><input id=i>", "input", "One Two"),
+        ("<input title=Tip>", "input", "Tip"),
+        ("<input placeholder='Type here'>", "input", "Type here"),
+        ("<input type=submit>", "input", "Submit"),
+        ("<input type=reset value=Back>", "input", "Back"),
+        ("<input type=image alt=Go>", "input", "Go"),
+        ("<a href=/><img alt='The home'></a>", "a", "The home"),
+        ("<a href=/>a<b>b</b> c</a>", "a", "ab c"),
+        ("<a href=/>a<div>b</div>c</a>", "a", "a b c"),
+        ("<a href=/>see <span hidden>not</span> this</a>", "a", "see this"),
+        ("<img alt='' title=T src=x>", "img", "T"),
+        ("<fieldset><legend>Group</legend></fieldset>", "fieldset", "Group"),
+        ("<table><caption>Cap</caption></table>", "table", "Cap"),
+        ("<button>a\n  b\t c</button>", "button", "a b c"),
+        ("<svg><title>Icon</title></svg>", "svg", "Icon"),
+    ],
+)
+def test_accessible_names(html, tag, name):
+    assert named(html, tag) == name
+
+
+@pytest.mark.parametrize(
+    ("html", "tag", "role"),
+    [
+        ("<a href=/>x</a>", "a", "link"),
+        ("<a>x</a>", "a", "generic"),
+        ("<div role='nonsense button'>x</div>", "div", "button"),
+        ("<ul role=presentation><li>x</ul>", "ul", "none"),
+        ("<input list=d><datalist id=d></datalist>", "input", "combobox"),
+        ("<input type=nonsense>", "input", "textbox"),
+        ("<select size=3></select>", "select", "listbox"),
+        ("<img alt=''>", "img", "none"),
+        ("<section>x</section>", "section", "generic"),
+        ("<section aria-label=s>x</section>", "section", "region"),
+        ("<header>x</header>", "header", "banner"),
+        ("<main><header>x</header></main>", "header", "sectionheader"),
+        ("<table><tr><th>a<td>b</table>", "th", "rowheader"),
+        ("<table><tr><th>a<th>b</table>", "th", "columnheader"),
+        ("<table><tr><th>a<td></table>", "th", "columnheader"),
+    ],
+)
+def test_roles(html, tag, role):
+    assert role_of(next(item for item in parse_html(html).elements if item.tag == tag)) == role
+
+
+# ------------------------------------------------------------------ lines
+
+
+def test_lines_and_references():
+    html = (
+        "<title>T</title><nav><a href=/>Home</a> <a href=/x aria-current=page>X</a></nav><h1>Head</h1><p>Some <b>bold</b>"
+        " text, <a href=/y>why</a>.</p><ul><li>one<li>two</ul><form><label>Name <input name=n value=Ann required></label>"
+        "<label><input type=checkbox checked>News</label><select aria-label=City><option>A<option selected>B</select>"
+        "<textarea aria-label=T>a\nb</textarea><input type=password aria-label=P value=abc><button disabled>Go</button></form>"
+        "<table><tr><th>N<th>P<tr><td><a href=/1>r1</a><td>$1</table><details><summary>More</summary>x</details>"
+    )
+    assert lines(html) == [
+        "[a1] link 'Home' [a2] link 'X' current",
+        "heading 'Head'",
+        "Some bold text, [a3] link 'why' .",
+        "- one",
+        "- two",
+        "[a4] textbox 'Name' value='Ann' required [a5] checkbox 'News' checked [a6] combobox 'City' value='B' "
+        "options=['A', 'B'] [a7] textbox 'T' value='a⏎b' [a8] textbox 'P' value='•••' [a9] button 'Go' disabled",
+        "N | P",
+        "[a10] link 'r1' | $1",
+        "[a11] summary 'More' collapsed",
+    ]
+
+
+def test_quotes_in_names_are_escaped():
+    assert lines("<button>it's \\ here</button>") == ["[a1] button 'it\\'s \\\\ here'"]
+
+
+def test_long_pages_and_deep_ones_are_cut_with_a_note():
+    document = parse_html("<p>x</p>" * (MAX_NODES + 10))
+    assert document.cut
+    assert len(document.elements) == MAX_NODES
+    assert "too long" in read(document, Controls()).lines[-1]
+    assert lines("<p>top</p>" + "<div>" * 3000 + "deep")[::2] == ["top"]
+
+
+@pytest.mark.parametrize("html", ["", " ", "<", "</p>", "\x00", "<!--", "<html><html>", "<table><p>x", "\ud800"])
+def test_broken_html_is_read(html):
+    assert isinstance(lines(html.encode("utf-8", "replace").decode()), list)

@@ -1,0 +1,1 @@
+"""A browser for agents: pages as lines of text with references, with and without a real browser behind it."""

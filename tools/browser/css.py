@@ -1,0 +1,205 @@
+"""CSS-lite: the few properties that decide what a reader of the text gets.
+
+``display``, ``visibility``, ``text-transform`` and the text of ``::before`` and ``::after``. Selectors are matched by
+lexbor; what it can't read is left out, as a browser leaves out a rule that it can't read. Media queries are judged for
+a screen 1280 pixels wide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import tinycss2
+from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+if TYPE_CHECKING:
+    from agentgym.tools.browser.dom import Element
+
+WIDTH = 1280
+"""Width of the page in CSS pixels, in both backends."""
+MAX_SELECTOR = 1_000
+"""Characters of a selector; longer ones match nothing."""
+MAX_RULES = 5_000
+"""Rules of a page that say something about our properties."""
+
+_PROPERTIES = ("display", "visibility", "text-transform", "content")
+_RELEVANT = re.compile(r"display|visibility|text-transform|content", re.IGNORECASE)
+_DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
+_PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
+_OTHER_PSEUDO = re.compile(r"::")
+_WIDTHS = re.compile(r"\(\s*(min|max)-width\s*:\s*([\d.]+)\s*(px|em|rem)\s*\)")
+_SPECIFIC = re.compile(
+    r"(?P<id>#[\w-]+)|(?P<class>\.[\w-]+|\[[^\]]*\]|:(?!not|is|where|has)[\w-]+(?:\([^)]*\))?)|(?P<tag>(?<![\w.#:-])[a-z][\w-]*)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class Style:
+    """What the sheets say of one element; an empty string where they say nothing."""
+
+    display: str = ""
+    visibility: str = ""
+    transform: str = ""
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One selector and what it sets."""
+
+    selector: str
+    pseudo: str
+    important: bool
+    specificity: tuple[int, int, int]
+    order: int
+    settings: tuple[tuple[str, str], ...]
+
+
+def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
+    """Styles by the memory id of the node; nodes that no rule reaches are absent."""
+    own = [node.text() for node in tree.css("style")]
+    rules = compiled(tuple(sheets) + tuple(own))
+    styles: dict[int, Style] = {}
+    for rule in rules:
+        try:
+            matched = tree.css(rule.selector)
+        except (SelectolaxError, ValueError, RuntimeError):
+            continue
+        for node in matched:
+            style = styles.get(node.mem_id)
+            if style is None:
+                style = styles[node.mem_id] = Style()
+            for name, value in rule.settings:
+                _set(style, rule.pseudo, name, value)
+    return styles
+
+
+def _set(style: Style, pseudo: str, name: str, value: str) -> None:
+    if pseudo:
+        if name == "content":
+            setattr(style, pseudo, value)
+    elif name == "display":
+        style.display = value
+    elif name == "visibility":
+        style.visibility = value
+    elif name == "text-transform":
+        style.transform = value
+
+
+@lru_cache(maxsize=64)
+def compiled(sheets: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The rules of a set of sheets that matter here, in the order in which they are applied."""
+    rules: list[Rule] = []
+    for sheet in sheets:
+        if _RELEVANT.search(sheet):
+            for rule in _rules(tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True), len(rules)):
+                rules.append(rule)
+                if len(rules) >= MAX_RULES:
+                    break
+    return tuple(sorted(rules, key=lambda rule: (rule.important, rule.specificity, rule.order)))
+
+
+def _rules(nodes: Sequence[Any], order: int) -> Iterator[Rule]:
+    for node in nodes:
+        if node.type == "at-rule" and node.lower_at_keyword in ("media", "supports", "layer"):
+            if node.content is not None and (node.lower_at_keyword != "media" or _media(node.prelude)):
+                inner = tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True)
+                for rule in _rules(inner, order):
+                    order = rule.order + 1
+                    yield rule
+        elif node.type == "qualified-rule":
+            for rule in _qualified(node, order):
+                order = rule.order + 1
+                yield rule
+
+
+def _media(prelude: Sequence[Any]) -> bool:
+    """Whether one of the queries of a list holds."""
+    return any(_holds(query.strip().lower()) for query in tinycss2.serialize(prelude).split(","))
+
+
+def _holds(query: str) -> bool:
+    if re.search(r"\bprint\b|\bspeech\b", query) and not query.startswith("not"):
+        return False
+    if re.search(
+        r"prefers-color-scheme\s*:\s*dark|prefers-contrast|orientation\s*:\s*portrait|hover\s*:\s*none", query
+    ):
+        return False
+    for bound, number, unit in _WIDTHS.findall(query):
+        pixels = float(number) * (1 if unit == "px" else 16)
+        if (bound == "min" and pixels > WIDTH) or (bound == "max" and pixels < WIDTH):
+            return False
+    return True
+
+
+def _qualified(node: Any, order: int) -> Iterator[Rule]:
+    settings: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+    for item in tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True):
+        if item.type == "declaration" and item.lower_name in _PROPERTIES:
+            value = _content(item.value) if item.lower_name == "content" else _keyword(item.value)
+            settings[item.important].append((item.lower_name, value))
+    if not settings[False] and not settings[True]:
+        return
+    for selector in _split(tinycss2.serialize(node.prelude)):
+        if len(selector) > MAX_SELECTOR or _DYNAMIC.search(selector):
+            continue
+        found = _PSEUDO.search(selector)
+        bare = selector[: found.start()].strip() or "*" if found else selector
+        if _OTHER_PSEUDO.search(bare):
+            continue
+        for important, items in settings.items():
+            if items:
+                pseudo = found[1].lower() if found else ""
+                yield Rule(bare, pseudo, important, specificity(bare), order, tuple(items))
+                order += 1
+
+
+def _keyword(value: Sequence[Any]) -> str:
+    return str(tinycss2.serialize(value)).strip().lower()
+
+
+def _content(value: Sequence[Any]) -> str:
+    """The strings of a ``content`` value; counters, images and attributes give nothing."""
+    return "".join(token.value for token in value if token.type == "string")
+
+
+def _split(selectors: str) -> list[str]:
+    """The selectors of a list; commas in brackets don't separate."""
+    parts, depth, start = [], 0, 0
+    for i, char in enumerate(selectors):
+        depth += (char in "([") - (char in ")]")
+        if char == "," and depth == 0:
+            parts.append(selectors[start:i])
+            start = i + 1
+    return [part.strip() for part in [*parts, selectors[start:]] if part.strip()]
+
+
+def specificity(selector: str) -> tuple[int, int, int]:
+    """Ids, classes and tags of a selector (Selectors 4, section 17, without the arguments of ``:where``)."""
+    counts = [0, 0, 0]
+    for match in _SPECIFIC.finditer(re.sub(r":(?:not|is|where|has)\(|\)", " ", selector)):
+        counts[("id", "class", "tag").index(str(match.lastgroup))] += 1
+    return counts[0], counts[1], counts[2]
+
+
+def inline(element: Element) -> None:
+    """Applies the ``style`` attribute."""
+    text = element.attrs.get("style")
+    if not text or not _RELEVANT.search(text):
+        return
+    for item in tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True):
+        if item.type != "declaration":
+            continue
+        value = _keyword(item.value)
+        if item.lower_name == "display":
+            element.display = value
+        elif item.lower_name == "visibility":
+            element.visible = value == "visible"
+        elif item.lower_name == "text-transform":
+            element.transform = "" if value == "none" else value

@@ -1,0 +1,281 @@
+"""What an agent reads of a page: lines in document order, with a reference before everything that it can act on.
+
+One line is one block of the page; a table row is one line with `` | `` between its cells. References are ``a1``, ``a2``
+... over the visible widgets in document order, counted anew in every observation::
+
+    heading 'Contacts'
+    [a4] textbox 'Search' value='ann' [a5] button 'Find'
+    [a6] link 'Ann Miller' | Springfield | $12.00
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentgym.tools.browser.dom import Document, Element
+from agentgym.tools.browser.forms import Controls, disabled, option_label, options
+from agentgym.tools.browser.names import Namer, folds, hidden, squeeze, transformed
+from agentgym.tools.browser.roles import TEXT_ENTRY, actionable, input_type, role_of
+
+MAX_NAME = 300
+"""Characters of a name that are shown."""
+MAX_OPTIONS = 40
+"""Options of a list that are shown."""
+
+_BLOCKS = frozenset({"block", "flex", "grid", "list-item", "table", "table-row-group", "flow-root", "table-caption"})
+_LOUD = frozenset({"alert", "alertdialog", "dialog", "status"})
+
+
+@dataclass(frozen=True)
+class View:
+    """The lines of a page and what its references stand for."""
+
+    lines: tuple[str, ...]
+    refs: tuple[int, ...]
+    """Element indices; ``a1`` is the first."""
+
+    def element(self, ref: str) -> int | None:
+        """The element index behind a reference such as ``a3`` (``3`` will do); None when there is none."""
+        digits = ref.strip().strip("[]").lower().removeprefix("a")
+        if not digits.isascii() or not digits.isdecimal() or len(digits) > 6:
+            return None
+        number = int(digits) - 1
+        return self.refs[number] if 0 <= number < len(self.refs) else None
+
+    def ref(self, index: int) -> str:
+        """The reference of an element index; empty when it has none."""
+        return f"a{self.refs.index(index) + 1}" if index in self.refs else ""
+
+
+def read(document: Document, controls: Controls) -> View:
+    """The lines of a document with what the user put into its controls."""
+    return _Reader(document, controls).view()
+
+
+def quoted(text: str) -> str:
+    """A name as it stands in a line."""
+    text = squeeze(text.replace("\xa0", " "))
+    if len(text) > MAX_NAME:
+        text = text[:MAX_NAME] + "…"
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+class _Reader:
+    def __init__(self, document: Document, controls: Controls) -> None:
+        self._document = document
+        self._controls = controls
+        self._namer = Namer(document, {k: v for k, v in controls.changed.items() if isinstance(v, str)})
+        self._lines: list[str] = []
+        self._refs: list[int] = []
+        self._pieces: list[str] = []
+        self._text: list[str] = []
+        self._in_row = 0
+
+    def view(self) -> View:
+        self._children(self._document.root)
+        self._flush()
+        if self._document.cut:
+            self._lines.append("(The page goes on; the rest is too long to read.)")
+        return View(tuple(self._lines), tuple(self._refs))
+
+    # ------------------------------------------------------------------ lines out of pieces
+
+    def _settle(self) -> None:
+        """Makes the collected text a piece."""
+        if self._text:
+            text = squeeze("".join(self._text).replace("\xa0", " "))
+            self._text.clear()
+            if text:
+                self._pieces.append(text)
+
+    def _piece(self, text: str) -> None:
+        self._settle()
+        self._pieces.append(text)
+
+    def _flush(self) -> None:
+        self._settle()
+        if self._pieces:
+            line = " ".join(self._pieces)
+            self._pieces.clear()
+            if line.strip("|- "):
+                self._lines.append(line)
+
+    def _break(self) -> None:
+        """Ends the line; within a table row only the word ends."""
+        if self._in_row:
+            self._text.append(" ")
+        else:
+            self._flush()
+
+    # ------------------------------------------------------------------ the walk
+
+    def _children(self, element: Element) -> None:
+        if element.before:
+            self._text.append(element.before)
+        for child in element.children:
+            if isinstance(child, str):
+                if element.visible and not folds(element):
+                    self._text.append(transformed(child, element) if element.transform else child)
+            else:
+                self._element(child)
+        if element.after:
+            self._text.append(element.after)
+
+    def _element(self, element: Element) -> None:
+        if hidden(element):
+            return
+        role = role_of(element)
+        if element.visible and actionable(element, role):
+            self._widget(element, role)
+        elif element.tag == "br":
+            self._break()
+        elif element.tag == "tr" and element.display == "table-row":
+            self._row(element)
+        elif role == "heading":
+            self._heading(element)
+        elif role in ("image", "Iframe", "separator", "progressbar", "meter"):
+            self._leaf(element, role)
+        elif element.tag == "label" and self._names_a_widget(element):
+            self._inner_widgets(element)
+        elif element.tag == "pre":
+            self._preformatted(element)
+        else:
+            self._box(element, role)
+
+    def _box(self, element: Element, role: str) -> None:
+        block = element.display in _BLOCKS
+        if block:
+            self._break()
+        if role == "listitem" and not self._in_row:
+            self._pieces.append("-")
+        elif role in _LOUD and element.visible:
+            self._piece(f"{role}:")
+        self._children(element)
+        if block:
+            self._break()
+
+    def _row(self, row: Element) -> None:
+        nested = any(item.tag == "table" for item in row.descendants())
+        self._break()
+        if not nested:
+            self._in_row += 1
+        first = True
+        for cell in row.elements():
+            if hidden(cell):
+                continue
+            if not first and not nested:
+                self._piece("|")
+            first = False
+            self._children(cell)
+            if nested:
+                self._break()
+        if not nested:
+            self._in_row -= 1
+        self._break()
+
+    def _heading(self, element: Element) -> None:
+        self._break()
+        widgets = any(actionable(item, role_of(item)) for item in element.descendants())
+        name = self._namer.name(element, "heading")
+        if widgets:
+            self._piece("heading")
+            self._children(element)
+        elif name and element.visible:
+            self._piece(f"heading {quoted(name)}")
+        self._break()
+
+    def _leaf(self, element: Element, role: str) -> None:
+        if role == "separator" or not element.visible:
+            self._break()
+            return
+        name = self._namer.name(element, role)
+        if role == "Iframe":
+            self._piece(f"frame {quoted(name)}")
+        elif name:
+            value = element.attrs.get("value", "") if role in ("progressbar", "meter") else ""
+            self._piece(f"{role} {quoted(name)}" + (f" value={quoted(value)}" if value else ""))
+
+    def _preformatted(self, element: Element) -> None:
+        self._break()
+        if self._in_row or any(actionable(item, role_of(item)) for item in element.descendants()):
+            self._children(element)
+        elif element.visible:
+            for line in self._namer.content(element).replace("\r\n", "\n").strip("\n").split("\n"):
+                self._lines.append(line.replace("\xa0", " ").rstrip())
+        self._break()
+
+    # ------------------------------------------------------------------ widgets
+
+    def _names_a_widget(self, label: Element) -> bool:
+        """Whether a label's text stands in a widget's name already."""
+        if "for" in label.attrs:
+            target = self._document.by_id.get(label.attrs["for"])
+        else:
+            target = next((item for item in label.descendants() if item.tag in ("input", "select", "textarea")), None)
+        if target is None or hidden(target) or not target.visible:
+            return False
+        return label in self._namer.label_of(target) and not any(hidden(item) for item in target.ancestors())
+
+    def _inner_widgets(self, element: Element) -> None:
+        for item in element.descendants():
+            role = role_of(item)
+            if actionable(item, role) and item.visible and not hidden(item):
+                self._widget(item, role)
+
+    def _widget(self, element: Element, role: str) -> None:
+        block = element.display in _BLOCKS
+        if block:
+            self._break()
+        self._refs.append(element.index)
+        name = self._namer.name(element, role)
+        shown = "summary" if role == "DisclosureTriangle" else "clickable" if role == "generic" else role.lower()
+        if role == "generic" and not name:
+            name = self._namer.content(element)
+        parts = [f"[a{len(self._refs)}] {shown} {quoted(name)}", *self._state(element, role)]
+        self._piece(" ".join(parts))
+        if role in ("link", "button", "generic", "DisclosureTriangle", "tab", "listitem"):
+            self._inner_widgets(element)
+        if block:
+            self._break()
+
+    def _state(self, element: Element, role: str) -> list[str]:
+        parts: list[str] = []
+        attrs, controls = element.attrs, self._controls
+        if role in TEXT_ENTRY or (role == "combobox" and element.tag == "input"):
+            secret = element.tag == "input" and input_type(element) == "password"
+            value = controls.text(element) if element.tag in ("input", "textarea") else ""
+            if value:
+                parts.append("value=" + quoted("•" * len(value) if secret else _multiline(value)))
+        elif element.tag == "select":
+            parts += self._choices(element)
+        elif role in ("checkbox", "radio", "switch", "menuitemcheckbox", "menuitemradio"):
+            native = element.tag == "input"
+            on = controls.checked(element) if native else attrs.get("aria-checked", "").lower() == "true"
+            parts.append("checked" if on else "unchecked")
+        elif role == "DisclosureTriangle":
+            parent = element.parent
+            parts.append("expanded" if parent is not None and "open" in parent.attrs else "collapsed")
+        elif attrs.get("aria-expanded", "").lower() in ("true", "false"):
+            parts.append("expanded" if attrs["aria-expanded"].lower() == "true" else "collapsed")
+        if attrs.get("aria-current", "false").lower() != "false":
+            parts.append("current")
+        if attrs.get("aria-selected", "").lower() == "true":
+            parts.append("selected")
+        if "required" in attrs:
+            parts.append("required")
+        if "readonly" in attrs:
+            parts.append("readonly")
+        if element.tag in ("input", "select", "textarea", "button") and disabled(element):
+            parts.append("disabled")
+        return parts
+
+    def _choices(self, select: Element) -> list[str]:
+        choices = options(select)
+        labels = [quoted(option_label(option)) for option in choices[:MAX_OPTIONS]]
+        if len(choices) > MAX_OPTIONS:
+            labels.append(f"... {len(choices) - MAX_OPTIONS} more")
+        return [f"value={quoted(self._controls.shown(select))}", f"options=[{', '.join(labels)}]"]
+
+
+def _multiline(text: str) -> str:
+    return text.replace("\n", "⏎")

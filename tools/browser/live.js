@@ -1,0 +1,67 @@
+// Collects the live DOM for the observation engine: what `dom.from_live` reads. One pass, no side effects but the list
+// of elements that later actions refer to.
+([limit, deepest]) => {
+  const LIVE = new Set(["color", "date", "datetime-local", "email", "month", "number", "password", "range", "search",
+    "tel", "text", "time", "url", "week"]);
+  const nodes = [];
+  const elements = [];
+  let pseudo = false;
+  for (const sheet of document.styleSheets) {
+    try {
+      for (const rule of sheet.cssRules) pseudo = pseudo || /:(before|after)/.test(rule.cssText);
+    } catch (error) {
+      pseudo = true;  // a sheet that can't be read may have them
+    }
+  }
+  const generated = (element, which) => {
+    const content = getComputedStyle(element, which).content;
+    const strings = content && content !== "none" && content !== "normal" ? content.match(/"(?:[^"\\]|\\.)*"/g) : null;
+    return strings ? strings.map((text) => text.slice(1, -1).replace(/\\(.)/g, "$1")).join("") : "";
+  };
+  const attributes = (element) => {
+    const found = {};
+    for (const item of element.attributes) found[item.name] = item.value;
+    const tag = element.localName;
+    if (tag === "input") {
+      if (LIVE.has(element.type)) found.value = element.value;
+      else if (element.type === "checkbox" || element.type === "radio") {
+        delete found.checked;
+        if (element.checked) found.checked = "";
+      }
+    } else if (tag === "option") {
+      delete found.selected;
+      if (element.selected) found.selected = "";
+    }
+    return found;
+  };
+  let cut = false;
+  const walk = (element, parent, depth) => {
+    if (elements.length >= limit) {
+      cut = true;
+      return;
+    }
+    const number = elements.length;
+    elements.push(element);
+    const style = getComputedStyle(element);
+    const before = pseudo ? generated(element, "::before") : "";
+    const after = pseudo ? generated(element, "::after") : "";
+    const transform = style.textTransform === "none" ? "" : style.textTransform;
+    nodes.push([parent, element.localName, attributes(element), style.display, style.visibility === "visible",
+      transform, before, after]);
+    if (element.localName === "textarea") {
+      nodes.push([number, element.value]);
+      return;
+    }
+    if (depth >= deepest) {
+      cut = cut || element.childNodes.length > 0;
+      return;
+    }
+    for (const child of element.childNodes) {
+      if (child.nodeType === Node.TEXT_NODE) nodes.push([number, child.data]);
+      else if (child.nodeType === Node.ELEMENT_NODE) walk(child, number, depth + 1);
+    }
+  };
+  if (document.documentElement) walk(document.documentElement, -1, 0);
+  window.__agentgym = elements;
+  return JSON.stringify({ url: location.href, cut, nodes });
+}

@@ -1,0 +1,237 @@
+"""Which role an element has (WAI-ARIA 1.2, HTML-AAM), in the words of Chromium's accessibility tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from agentgym.tools.browser.dom import Element
+
+_words = str.split
+
+_TAGS = {
+    "article": "article",
+    "aside": "complementary",
+    "blockquote": "blockquote",
+    "button": "button",
+    "caption": "caption",
+    "code": "code",
+    "dd": "definition",
+    "del": "deletion",
+    "details": "group",
+    "dfn": "term",
+    "dialog": "dialog",
+    "dl": "DescriptionList",
+    "dt": "term",
+    "em": "emphasis",
+    "fieldset": "group",
+    "figcaption": "Figcaption",
+    "figure": "figure",
+    "form": "form",
+    "hr": "separator",
+    "html": "RootWebArea",
+    "iframe": "Iframe",
+    "ins": "insertion",
+    "legend": "Legend",
+    "li": "listitem",
+    "main": "main",
+    "mark": "mark",
+    "menu": "list",
+    "meter": "meter",
+    "nav": "navigation",
+    "ol": "list",
+    "optgroup": "group",
+    "option": "option",
+    "output": "status",
+    "p": "paragraph",
+    "pre": "Pre",
+    "progress": "progressbar",
+    "search": "search",
+    "strong": "strong",
+    "sub": "subscript",
+    "summary": "DisclosureTriangle",
+    "sup": "superscript",
+    "table": "table",
+    "tbody": "generic",
+    "td": "cell",
+    "textarea": "textbox",
+    "tfoot": "rowgroup",
+    "thead": "rowgroup",
+    "time": "time",
+    "tr": "row",
+    "ul": "list",
+}
+_INPUTS = {
+    "button": "button",
+    "checkbox": "checkbox",
+    "color": "ColorWell",
+    "date": "Date",
+    "datetime-local": "DateTime",
+    "email": "textbox",
+    "file": "button",
+    "image": "button",
+    "month": "Date",
+    "number": "spinbutton",
+    "password": "textbox",
+    "radio": "radio",
+    "range": "slider",
+    "reset": "button",
+    "search": "searchbox",
+    "submit": "button",
+    "tel": "textbox",
+    "text": "textbox",
+    "time": "InputTime",
+    "url": "textbox",
+    "week": "Date",
+}
+_EXPLICIT = frozenset(
+    _words(
+        "alert alertdialog application article banner blockquote button caption cell checkbox code"
+        " columnheader combobox complementary contentinfo definition deletion dialog directory document"
+        " emphasis feed figure form generic grid gridcell group heading img insertion link list listbox"
+        " listitem log main marquee math menu menubar menuitem menuitemcheckbox menuitemradio meter navigation"
+        " none note option paragraph presentation progressbar radio radiogroup region row rowgroup rowheader"
+        " scrollbar search searchbox separator slider spinbutton status strong subscript superscript switch"
+        " tab table tablist tabpanel term textbox time timer toolbar tooltip tree treegrid treeitem"
+    )
+)
+WIDGETS = frozenset(
+    _words(
+        "button checkbox ColorWell combobox Date DateTime DisclosureTriangle InputTime link listbox menuitem"
+        " menuitemcheckbox menuitemradio option radio searchbox slider spinbutton switch tab textbox treeitem"
+    )
+)
+"""Roles that an agent can act on."""
+TEXT_ENTRY = frozenset({"textbox", "searchbox", "spinbutton", "Date", "DateTime", "InputTime", "ColorWell", "slider"})
+"""Roles whose value is written."""
+NAMED_FROM_CONTENT = frozenset(
+    _words(
+        "button cell checkbox columnheader DisclosureTriangle gridcell heading link menuitem menuitemcheckbox"
+        " menuitemradio option radio rowheader switch tab tooltip treeitem"
+    )
+)
+_SECTIONING = ("article", "aside", "main", "nav", "section")
+
+
+def role_of(element: Element) -> str:
+    """The role; ``none`` for presentational elements, ``generic`` where nothing else fits."""
+    explicit = element.attrs.get("role")
+    if explicit:
+        for word in explicit.lower().split():
+            if word in _EXPLICIT:
+                if word in ("none", "presentation"):
+                    return "none"
+                return "image" if word == "img" else word
+    tag = element.tag
+    rule = _RULES.get(tag)
+    return rule(element) if rule is not None else _TAGS.get(tag, "generic")
+
+
+def actionable(element: Element, role: str) -> bool:
+    """Whether an agent may act on it: a widget, or something that takes the keyboard's focus by itself."""
+    if role in WIDGETS:
+        return element.tag != "option" and (role != "DisclosureTriangle" or is_disclosure(element))
+    return element.attrs.get("contenteditable", "false") in ("", "true") or "data-agent-click" in element.attrs
+
+
+def is_disclosure(element: Element) -> bool:
+    """Whether a ``summary`` opens and closes something: it is the first one of a ``details``."""
+    parent = element.parent
+    return parent is not None and parent.tag == "details" and next(_summaries(parent), None) is element
+
+
+def _summaries(details: Element) -> Iterator[Element]:
+    return (child for child in details.elements() if child.tag == "summary")
+
+
+def input_type(element: Element) -> str:
+    """``type`` of an ``input``, lower-case; unknown ones are ``text``."""
+    kind = element.attrs.get("type", "text").lower()
+    return kind if kind in _INPUTS or kind == "hidden" else "text"
+
+
+def _link(element: Element) -> str:
+    return "link" if "href" in element.attrs else "generic"
+
+
+def _heading(element: Element) -> str:
+    return "heading"
+
+
+def _input(element: Element) -> str:
+    kind = input_type(element)
+    role = _INPUTS.get(kind, "none")
+    if role in ("textbox", "searchbox") and "list" in element.attrs:
+        return "combobox"
+    return role
+
+
+def _select(element: Element) -> str:
+    size = element.attrs.get("size", "")
+    listed = "multiple" in element.attrs or (size.isdecimal() and int(size) > 1)
+    return "listbox" if listed else "combobox"
+
+
+def _image(element: Element) -> str:
+    attrs = element.attrs
+    if attrs.get("alt") == "" and not (attrs.get("aria-label") or attrs.get("aria-labelledby") or attrs.get("title")):
+        return "none"
+    return "image"
+
+
+def _svg(element: Element) -> str:
+    return "image" if any(child.tag == "title" for child in element.elements()) else "generic"
+
+
+def _label(element: Element) -> str:
+    """Chromium leaves out a label around a checkbox or radio button: the control's name says all of it."""
+    boxes = (item for item in element.descendants() if item.tag in ("input", "select", "textarea"))
+    first = next(boxes, None)
+    ticked = first is not None and first.tag == "input" and input_type(first) in ("checkbox", "radio")
+    return "generic" if ticked and "for" not in element.attrs else "LabelText"
+
+
+def _section(element: Element) -> str:
+    return "region" if _labelled(element) else "generic"
+
+
+def _labelled(element: Element) -> bool:
+    return bool({"aria-label", "aria-labelledby", "title"} & element.attrs.keys())
+
+
+def _edge(outer: str, inner: str) -> Callable[[Element], str]:
+    def role(element: Element) -> str:
+        return inner if element.closest(*_SECTIONING) is not None else outer
+
+    return role
+
+
+def _header_cell(element: Element) -> str:
+    """HTML-AAM's rules for ``th``; without ``scope`` Chromium looks at the neighbours."""
+    scope = element.attrs.get("scope", "").lower()
+    if scope in ("row", "rowgroup"):
+        return "rowheader"
+    if scope in ("col", "colgroup"):
+        return "columnheader"
+    row = element.parent
+    cells = [] if row is None else [cell for cell in row.elements() if cell.tag in ("td", "th")]
+    place = next((i for i, cell in enumerate(cells) if cell is element), 0)
+    neighbours = cells[max(place - 1, 0) : place] + cells[place + 1 : place + 2]
+    if any(cell.tag == "th" for cell in neighbours):
+        return "columnheader"
+    return "rowheader" if any(cell.text().strip() for cell in neighbours) else "columnheader"
+
+
+_RULES: dict[str, Callable[[Element], str]] = {
+    "a": _link,
+    "area": _link,
+    "footer": _edge("contentinfo", "sectionfooter"),
+    "header": _edge("banner", "sectionheader"),
+    "img": _image,
+    "label": _label,
+    "input": _input,
+    "section": _section,
+    "select": _select,
+    "svg": _svg,
+    "th": _header_cell,
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _heading),
+}

@@ -1,0 +1,104 @@
+"""Addresses: how they are joined and written, and which may be opened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
+
+MAX_URL = 8_000
+"""Characters of an address."""
+
+_SAFE_PATH = "!$%&'()*+,/:;=@-._~|[]^"
+_SAFE_QUERY = "!$%&()*+,/:;=?@-._~[]{}|\\^`"
+_FORM_SAFE = re.compile(r"[A-Za-z0-9*\-._]")
+_CONTROL = re.compile(r"[\t\n\r]")
+
+
+def resolve(base: str, href: str) -> str:
+    """An address relative to ``base``, written as a browser writes it. What can't be read comes back as it is."""
+    href = _CONTROL.sub("", href).strip("".join(map(chr, range(33))))
+    try:
+        return normalise(urljoin(base, href))
+    except ValueError:
+        return href
+
+
+def normalise(url: str) -> str:
+    """Lower-case scheme and host, a path that is never empty, default port left out, the rest percent-encoded."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return url
+    host = (parts.hostname or "").lower()
+    port = parts.port
+    if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
+        host += f":{port}"
+    user = parts.netloc.rpartition("@")[0]
+    return urlunsplit(
+        SplitResult(
+            parts.scheme,
+            f"{user}@{host}" if user else host,
+            quote(parts.path, safe=_SAFE_PATH) or "/",
+            quote(parts.query, safe=_SAFE_QUERY),
+            quote(parts.fragment, safe=_SAFE_QUERY + "'#"),
+        )
+    )
+
+
+def without_fragment(url: str) -> str:
+    """The address without what stands after ``#``."""
+    return url.partition("#")[0]
+
+
+def form_encoded(entries: Iterable[tuple[str, str]]) -> str:
+    """``application/x-www-form-urlencoded`` as the URL standard writes it."""
+    return "&".join(f"{_form_quote(name)}={_form_quote(value)}" for name, value in entries)
+
+
+def _form_quote(text: str) -> str:
+    return "".join(
+        char
+        if _FORM_SAFE.fullmatch(char)
+        else "+"
+        if char == " "
+        else "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "replace"))
+        for char in text
+    )
+
+
+def form_decoded(text: str) -> list[tuple[str, str]]:
+    """Inverse of ``form_encoded``; what isn't UTF-8 is replaced."""
+    pairs = (part.partition("=") for part in text.split("&") if part)
+    return [(_form_unquote(name), _form_unquote(value)) for name, _, value in pairs]
+
+
+def _form_unquote(text: str) -> str:
+    return unquote(text.replace("+", " "), errors="replace")
+
+
+@dataclass(frozen=True)
+class AllowList:
+    """What may be opened: hosts over http, on the default port.
+
+    Everything else is refused, in typed addresses, links, forms and redirects alike: other schemes (``file:``,
+    ``view-source:``, ``data:``, ``javascript:``), other hosts, other ports (also of this machine), user names.
+    """
+
+    hosts: frozenset[str]
+
+    def problem(self, url: str) -> str:
+        """Why an address may not be opened; empty when it may."""
+        if len(url) > MAX_URL:
+            return f"The address is longer than {MAX_URL} characters."
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return "That is not an address."
+        hosts = ", ".join(sorted(self.hosts))
+        if parts.scheme != "http":
+            return f"Only http addresses can be opened. Sites: {hosts}."
+        if parts.hostname not in self.hosts or parts.username is not None or port not in (None, 80):
+            return f"This site can't be reached from here. Sites: {hosts}."
+        return ""
