@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from agentgym.cli import check, credit, doctor, envs, init, play, retriever, rollout, show, train
+from agentgym.cli import check, credit, doctor, envs, init, play, retriever, rollout, show, train, web
 from agentgym.core.errors import AgentGymError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.add_typer(credit.app, name="credit")
 app.add_typer(retriever.app, name="retriever")
+app.add_typer(web.app, name="web")
 
 
 def main() -> None:
