@@ -114,6 +114,12 @@ _SECTIONING = ("article", "aside", "main", "nav", "section")
 
 def role_of(element: Element) -> str:
     """The role; ``none`` for presentational elements, ``generic`` where nothing else fits."""
+    if not element.role:
+        element.role = _role(element)
+    return element.role
+
+
+def _role(element: Element) -> str:
     explicit = element.attrs.get("role")
     if explicit:
         for word in explicit.lower().split():
