@@ -15,7 +15,7 @@ from typing import Any
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.core.policy import Request
 from agentgym.core.seeding import digest
-from agentgym.policies.http import JsonClient, NotThere, Retry
+from agentgym.policies.http import GivenUp, JsonClient, NotThere, Retry
 from agentgym.policies.loop import LoopThread
 from agentgym.policies.vllm.common import Output, VLLMPolicy, is_plain, load_tokenizer
 
@@ -107,9 +107,8 @@ class ServerPolicy(VLLMPolicy):
         for url in urls[:-1]:
             try:
                 return await self._ask(self._clients[url], prompt, self._parameters(request))
-            except Fault as fault:
-                if not fault.retryable:
-                    raise
+            except GivenUp:
+                continue
         return await self._ask(self._clients[urls[-1]], prompt, self._parameters(request))
 
     async def _ask(self, client: JsonClient, prompt: Sequence[int], parameters: dict[str, Any]) -> Output:
