@@ -12,8 +12,9 @@ from agentgym.rollout.batch import trainable
 from agentgym.training.beliefs import PAPER, BeliefScorer, Template
 from agentgym.training.config import from_dict, load
 from agentgym.training.metrics import read_metrics
+from agentgym.training.run import train
 from agentgym.training.scoring import belief_template
-from agentgym.training.trainer import Trainer, train
+from agentgym.training.trainer import Trainer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "search_tiny.toml"
 SETTINGS = {
