@@ -123,7 +123,7 @@ NAMES = %r
 for f in [o for o in gc.get_objects() if isinstance(o, types.FunctionType) and o.__name__ == "say"]:
     spoil(f)
 """
-    % [test.rpartition("::")[2].encode() for test in BUG.fail_to_pass],
+    % [f'::{test.rpartition("::")[2]}"'.encode() for test in BUG.fail_to_pass],
     "code": b"""
 import gc, types
 for f in [o for o in gc.get_objects() if isinstance(o, types.FunctionType) and o.__name__ == "note"]:
