@@ -1,6 +1,6 @@
 """Throughput of episodes on vLLM, against raw prompts of the same lengths on the same engine.
 
-64 episodes at once play a game whose replies are fixed texts; what they asked (prompts and numbers of sampled tokens) is
+64 episodes at once play a game whose replies are fixed texts; what they asked (prompts, numbers of sampled tokens) is
 then asked again by 64 loops that do nothing else, in the same order, with the prefix cache emptied before each. The two
 take turns, and the best of each counts. Also checks that the learner's log-probabilities are those recorded.
 

@@ -40,9 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("No GPU here: nothing to check.")
-    rows = []
-    for transfer in arguments.transfers.split(","):
-        rows.append({"transfer": transfer, **check(transfer, arguments)})
+    rows = [{"transfer": name, **check(name, arguments)} for name in arguments.transfers.split(",")]
     print(f"\n{torch.cuda.get_device_name()}, {arguments.model}, {arguments.episodes} episodes at once")
     names = list(rows[0])
     print("  ".join(f"{name:>14}" for name in names))
