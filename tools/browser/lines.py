@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.forms import Controls, disabled, option_label, options
 from agentgym.tools.browser.names import Namer, folds, hidden, transformed
-from agentgym.tools.browser.roles import TEXT_ENTRY, actionable, input_type, role_of
+from agentgym.tools.browser.roles import TEXT_ENTRY, WIDGETS, actionable, input_type, role_of
 
 MAX_NAME = 300
 """Characters of a name that are shown."""
@@ -229,12 +229,14 @@ class _Reader:
             self._break()
         self._refs.append(element.index)
         name = self._namer.name(element, role)
-        shown = "summary" if role == "DisclosureTriangle" else "clickable" if role == "generic" else role.lower()
-        if role == "generic" and not name:
-            name = self._namer.content(element)
+        shown = "summary" if role == "DisclosureTriangle" else role.lower()
+        if "data-agent-shape" in element.attrs:
+            shown, name = "shape", name or element.attrs["data-agent-shape"]
+        elif role not in WIDGETS:
+            shown, name = "clickable", name or self._namer.content(element)
         parts = [f"[a{len(self._refs)}] {shown} {quoted(name)}", *self._state(element, role)]
         self._piece(" ".join(parts))
-        if role in _NESTING and any(isinstance(child, Element) for child in element.children):
+        if (role in _NESTING or role not in WIDGETS) and any(isinstance(child, Element) for child in element.children):
             self._inner_widgets(element)
         if block:
             self._break()
