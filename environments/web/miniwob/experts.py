@@ -1,0 +1,1 @@
+SOLVED = frozenset()
