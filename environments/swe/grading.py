@@ -141,8 +141,10 @@ def _check_planted(report: Report, package: Package, path: str, name: str, words
     test = f"{path}::test_{name}" if package.framework == "pytest" else f"{path}::{title}Test::test_{name}"
     found = [one for one in report.outcomes if one == test or one.startswith(test + "[")]
     results = [(report.outcomes.pop(one), report.messages.pop(one, "")) for one in found]
-    failed = all(outcome == "failed" and all(word in message for word in words) for outcome, message in results)
-    return "" if results and failed else f"The planted test in {path} did not fail."
+    # A fixture of the package's may run it several times, and skip some.
+    shown = [all(word in message for word in words) for outcome, message in results if outcome == "failed"]
+    passed = any(outcome == "passed" for outcome, _ in results)
+    return "" if shown and all(shown) and not passed else f"The planted test in {path} did not fail."
 
 
 def grade(
