@@ -24,7 +24,7 @@ from agentgym.testing.sandboxes.subject import SandboxSubject, host_processes, p
 
 def orphans(subject: SandboxSubject) -> None:
     """Daemons that leave session, parent and terminal end with their command."""
-    marker = f"98{secrets.randbelow(10**8):08d}"
+    marker = f"600.98{secrets.randbelow(10**8):08d}"  # seconds: what escapes ends by itself
     daemon = (
         "import os, sys, signal\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\n"
         "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
