@@ -72,6 +72,20 @@ def test_a_whole_shard_that_the_manifest_misses_is_taken_over(tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def test_torn_lines_do_not_spoil_what_follows(tmp_path):
+    records = stored(tmp_path, 8, order=range(8))
+    for name in ("manifest.jsonl", "timing.jsonl"):
+        with (tmp_path / name).open("a") as file:
+            file.write('{"shard": 1, "inde')
+    for first in (8, 16):
+        writer = RunWriter(tmp_path, {"a": 1}, 30, resume=True, shard_size=8)
+        for index in range(first, first + 8):
+            writer.add(index, [records[index]], {"attempts": 1})
+        writer._close_files()  # as if killed: the manifest is left as it is
+    assert sorted(read_manifest(tmp_path)) == [0, 1, 2]
+    assert sorted(read_timing(tmp_path)) == list(range(8, 24))
+
+
 def test_what_was_damaged_is_named(tmp_path):
     stored(tmp_path, 8)
     file = tmp_path / "turns" / "00001.parquet"
@@ -96,7 +110,7 @@ def test_a_line_of_a_journal_that_is_no_record_is_named(tmp_path):
     journal = tmp_path / "journal" / "00000.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"garbage\n" + lines[1])
-    with pytest.raises(DataError, match="Line 1 of .* is not a record"):
+    with pytest.raises(DataError, match=r"Line 1 of .* is not a record"):
         RunWriter(tmp_path, {"a": 1}, 30, resume=True, shard_size=8)
 
 
