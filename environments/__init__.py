@@ -13,3 +13,4 @@ register("agentgym/ShoppingTiny-v0", "agentgym.environments.shopping.tiny.game:S
 register("agentgym/Search-v0", "agentgym.environments.search.game:search")
 register("agentgym/SearchTiny-v0", "agentgym.environments.search.tiny.game:SearchTinyGame")
 register("agentgym/Web-v0", "agentgym.environments.web.game:web")
+register("agentgym/MiniWoB-v0", "agentgym.environments.web.miniwob.game:MiniWoBGame")
