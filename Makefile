@@ -1,6 +1,7 @@
 # make test   everything that must hold, in under ten minutes on two cores
 # make demo   trains a tiny model on ShoppingTiny, in under ten minutes on two cores; FULL=1 compares five methods
-# make test-sandboxes   the sandboxes and the SWE environment, both unfinished; needs bubblewrap, Docker for its part
+# make test-sandboxes   every check of the sandboxes and the SWE environment, with bubblewrap and Docker; takes minutes.
+#                       As root on Debian it installs both and starts a daemon of its own where none answers
 # Each does its own set-up: all it needs is Python 3.11+, make and a package index.
 VENV ?= .venv
 PY = $(VENV)/bin/python
@@ -26,7 +27,7 @@ test: lint
 	@$(PY) -m pytest $(ARGS)
 
 test-sandboxes: setup
-	@AGENTGYM_TEST_SANDBOXES=1 $(PY) -m pytest tests/sandboxes tests/swe $(ARGS)
+	@scripts/with-docker.sh $(PY) $(PY) -m pytest tests/sandboxes tests/swe $(ARGS)
 
 demo: setup
 	@$(PY) examples/demo.py --out $(OUT) $(if $(FULL),--full)

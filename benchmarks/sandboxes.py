@@ -1,6 +1,7 @@
 """Times of sandboxes and of the software-engineering environment; what must stay flat over many episodes.
 
 python benchmarks/sandboxes.py                     # bubblewrap, and docker where a daemon answers
+python benchmarks/sandboxes.py --sandboxes 1000    # opens that many of each, one after another: what must stay flat
 python benchmarks/sandboxes.py --episodes 1000     # also plays that many episodes and watches memory and files
 """
 
@@ -11,13 +12,14 @@ import os
 import statistics
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError
 from agentgym.environments.swe import checkout, tasks
-from agentgym.sandboxes import SandboxSpec, Shell, diagnose, open_sandbox
+from agentgym.sandboxes import Sandbox, SandboxSpec, Shell, diagnose, docker, open_sandbox, plain
 from agentgym.sandboxes.protocol import Limits, MiB
 
 GAME = "agentgym.environments.swe.game:SWEGame"
@@ -49,6 +51,27 @@ def sandboxes(backend: str) -> None:
         ids: list[str] = []
         measure("snapshot of 5,000 files", lambda: ids.append(sandbox.snapshot()), min(slow, 20))
         measure("restore 5,000 files", lambda: sandbox.restore(ids[0]), slow)
+    if backend == "docker":
+        with docker.keep_warm(count=4) as pool:
+            boxes: list[Sandbox] = []
+            pool.wait()
+            measure("open, from a warm pool", lambda: boxes.append(open_sandbox(backend="docker")), 4)
+            for box in boxes:
+                box.close()
+
+
+def one_after_another(backend: str, count: int) -> None:
+    """Opens, uses, snapshots, forks and closes that many sandboxes."""
+    print(f"{count} sandboxes of {backend}, one after another")
+    began = time.perf_counter()
+    for number in range(count):
+        with open_sandbox(backend=backend) as sandbox:
+            sandbox.exec("echo x > f; sleep 100 &")
+            sandbox.snapshot()
+            sandbox.fork().close()
+        if number in (20, count // 2, count - 1):
+            print(f"  after {number + 1}: {footprint()}")
+    print(f"  {1000 * (time.perf_counter() - began) / count:.0f} ms each")
 
 
 def environment(source: str, package: str) -> None:
@@ -123,7 +146,22 @@ def footprint() -> dict[str, int]:
         "MiB of children": sum(map(resident, children)),
         "files": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
+        "processes": len(descendants()),
     }
+
+
+def descendants() -> list[str]:
+    """Processes that this one started, and those that they started, and so on."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[folder.name] = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+    found = [str(os.getpid())]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
 
 
 def many_episodes(count: int) -> None:
@@ -143,14 +181,20 @@ def many_episodes(count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=0)
+    parser.add_argument("--sandboxes", type=int, default=0)
     parser.add_argument("--package", default="toolz", help="a package of the manifest, beside the bundled one")
     chosen = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    warnings.simplefilter("ignore", plain.UnisolatedWarning)
     for item in diagnose():
-        if item.ok:
-            sandboxes(item.name)
-        else:
+        if not item.ok:
             print(f"{item.name}: {item.fix}")
+        elif chosen.sandboxes:
+            one_after_another(item.name, chosen.sandboxes)
+        else:
+            sandboxes(item.name)
+    if chosen.sandboxes:
+        return
     environment("bundled", "tinykit")
     try:
         if any(tasks.load("manifest").only([chosen.package]).bugs):

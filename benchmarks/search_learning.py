@@ -1,155 +1,170 @@
 """A million-parameter model learns to search: held-out F1 on SearchTiny before and after RL with GRPO, IGPO and SPA.
 
-One supervised warm start a seed, from which every method goes on with the same tasks and the same budget. Evaluated
-greedily on 300 questions of the test split, whose names never occur in training.
+One supervised warm start a seed, on an expert who errs; from it every method goes on over the same tasks with the same
+budget, through ``agentgym train``'s own function. Evaluated on 200 questions of the test split, whose names never occur
+in training. Writes ``report.html`` and prints the table.
 
-Usage: python benchmarks/search_learning.py --out runs/search_tiny [--seeds 0,1,2] [--methods grpo,igpo,spa]
-       [--updates 40] [--warm 300]. An interrupted run goes on where it stopped.
+Usage: python benchmarks/search_learning.py --out runs/search [--seeds 0,1,2] [--methods GRPO,IGPO,SPA] [--at-once 2]
+       [--set rl.updates=5]. An interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from agentgym.core.policy import Sampling
-from agentgym.core.records import Trajectory
-from agentgym.credit import Batch
-from agentgym.rollout.jobs import plan
-from agentgym.training import scoring
-from agentgym.training.beliefs import BeliefScorer, Template
-from agentgym.training.config import TrainConfig, load
-from agentgym.training.trainer import Trainer
+from agentgym.cli.options import key_values
+from agentgym.evaluation.chart import Curve, line_chart
+from agentgym.evaluation.intervals import mean_interval
+from agentgym.evaluation.report import Report, Table
+from agentgym.training.config import load
+from agentgym.training.metrics import read_metrics
 
 SETTINGS = Path(__file__).parents[1] / "examples" / "search_tiny.toml"
+# All three see the same outcome: whether the answer was right. The scheme pays F1, so that `reward` measures it.
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "grpo": {"credit.method": "grpo", "env.kwargs.scheme": "f1"},
-    "igpo": {"credit.method": "igpo", "env.kwargs.scheme": "f1"},
-    "spa": {"credit.method": "spa", "credit.scorer_warmup": 2, "env.kwargs.scheme": "f1"},
+    "GRPO": {"credit.method": "grpo", "credit.parameters.reward": "outcome"},
+    "IGPO": {"credit.method": "igpo"},
+    # grounding pays every turn that could be done; here that would pay for searching on and on
+    "SPA": {"credit.method": "spa", "credit.parameters.beta": 0.0, "credit.scorer_warmup": 4},
 }
-HELD_OUT = 300
+SMOOTH = 5
+"""Updates over which curves of training are averaged."""
 
 
-class _NoBeliefs:
-    """Stands where a scorer is expected; the trainer below fills in the beliefs itself."""
+def train(name: str, out: Path, settings: Mapping[str, Any]) -> None:
+    """One training run, in a process of its own. Goes on where an earlier one stopped."""
+    from transformers.utils.logging import disable_progress_bar
 
-    def __init__(self, model: Any, config: TrainConfig) -> None:
-        pass
+    from agentgym.training.run import train as run
 
-    def __call__(self, batch: Batch, model: Any = None) -> Mapping[str, Any]:
-        return {}
+    disable_progress_bar()
 
-    def fit(self, batch: Batch) -> dict[str, float]:
-        return {}
+    def on_step(phase: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
+        if phase.startswith("evaluation"):
+            print(f"{name}: {phase} after {step}: F1 {row['reward']:.3f}, success {row['success']:.3f}", flush=True)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        pass
-
-
-scoring.MAKERS.setdefault("belief", _NoBeliefs)
+    if not (out / "model").exists():
+        began = time.process_time()
+        run(load(SETTINGS, settings), out, resume=True, on_step=on_step)
+        (out / "seconds.json").write_text(json.dumps(time.process_time() - began), encoding="utf-8")
 
 
-class SearchTrainer(Trainer):
-    """A trainer that measures beliefs for the methods that need them."""
-
-    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
-        self._played = [t for t in trajectories if t.scored and t.token_faithful and t.turns]
-        return super().batch(trajectories)
-
-    def score(self, batch: Batch) -> tuple[Batch, dict[str, Any]]:
-        batch, metrics = super().score(batch)
-        if "belief" in self.scorers:
-            before, after = str(self._played[0].reference["belief_template"]).split("{answer}")
-            scorer = BeliefScorer(self.policy.renderer, self._played, Template(before, after))
-            batch = batch.with_columns(scorer(batch, self.model))
-        return batch, metrics
-
-    def f1(self) -> dict[str, float]:
-        """Greedy F1 and success on held-out questions, the same ones for every run."""
-        sampling = Sampling(0.0, max_tokens=self.config.sampling.max_tokens)
-        jobs = list(plan(HELD_OUT, 1, 0))
-        found = self._play(jobs, self.policy, sampling, split="test")
-        values = [t.turns[-1].components.get("answer_f1", 0.0) for t in found]
-        recall = [sum(turn.components.get("retrieval_recall", 0.0) for turn in t.turns) for t in found]
-        return {
-            "f1": float(np.mean(values)),
-            "success": float(np.mean([bool(t.success) for t in found])),
-            "recall": float(np.mean(recall)),
-            "turns": float(np.mean([len(t.turns) for t in found])),
-        }
+def run_all(jobs: Sequence[tuple[str, Path, Mapping[str, Any]]], at_once: int) -> None:
+    """Training runs in parallel processes, ``at_once`` at a time."""
+    context = multiprocessing.get_context("spawn")
+    waiting, running = list(jobs), []
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            running.append(context.Process(target=train, args=waiting.pop(0)))
+            running[-1].start()
+        for process in list(running):
+            process.join(0.2)
+            if process.exitcode is not None:
+                running.remove(process)
+                if process.exitcode:
+                    sys.exit(f"A training run failed with exit code {process.exitcode}; run this again to go on.")
 
 
-def _config(seed: int, options: argparse.Namespace, method: str | None) -> TrainConfig:
-    overrides: dict[str, Any] = {"seed": seed, "rl.updates": options.updates, "warm_start.steps": options.warm}
-    overrides |= METHODS[method] if method else {}
-    return load(SETTINGS, overrides)
+def evaluations(path: Path, kind: str) -> list[dict[str, Any]]:
+    return read_metrics(path, f"evaluation_{kind}")
 
 
-def warm_start(seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Weights after the warm start, and how well they do."""
-    path = options.out / f"warm_{seed}_{options.warm}.pt"
-    if not path.exists():
-        trainer = SearchTrainer(_config(seed, options, None))
-        for _ in range(options.warm):
-            trainer.warm_step()
-        torch.save({"model": trainer.model.state_dict(), "before": trainer.f1()}, path)
-    found: dict[str, Any] = torch.load(path, weights_only=False)
+def table(runs: Mapping[str, Sequence[Path]]) -> Table:
+    """Means over seeds, with the 95% interval of the mean over all questions of all seeds, and each seed's F1."""
+    rows = []
+    for kind in ("sampled", "greedy"):
+        for name, paths in {"warm start": next(iter(runs.values())), **runs}.items():
+            last = [evaluations(path, kind)[0 if name == "warm start" else -1] for path in paths]
+            f1, success, turns = (np.array([row[key] for row in last]) for key in ("reward", "success", "turns"))
+            # half the width of each seed's interval; seeds have different models and the same questions
+            spread = float(
+                np.sqrt(np.sum([(row["reward_high"] - row["reward_low"]) ** 2 for row in last])) / 2 / len(last)
+            )
+            seeds = " ".join(f"{value:.2f}" for value in f1)
+            rows.append(
+                [name, kind, f"{f1.mean():.3f} ± {spread:.3f}", seeds, f"{success.mean():.3f}", f"{turns.mean():.2f}"]
+            )
+    return Table(["policy", "actions", "held-out F1", "of each seed", "success", "turns"], rows)
+
+
+def gains(runs: Mapping[str, Sequence[Path]]) -> Table:
+    """What RL added to the sampled F1 of each seed's warm start, with a normal interval over seeds."""
+    rows = []
+    for name, paths in runs.items():
+        found = [evaluations(path, "sampled") for path in paths]
+        added = mean_interval([rows_of[-1]["reward"] - rows_of[0]["reward"] for rows_of in found])
+        seconds = np.mean([json.loads((path / "seconds.json").read_text(encoding="utf-8")) for path in paths])
+        rows.append([name, f"{added.value:+.3f}", f"{added.low:+.3f} to {added.high:+.3f}", f"{seconds:.0f}"])
+    return Table(["method", "F1 gained", "95% over seeds", "CPU seconds of RL"], rows)
+
+
+def curves(runs: Mapping[str, Sequence[Path]], phase: str, key: str, smooth: int = 1) -> list[Curve]:
+    """Mean over seeds, with the band from the lowest to the highest."""
+    found = []
+    for name, paths in runs.items():
+        per_seed = [{row["step"]: row[key] for row in read_metrics(path, phase) if key in row} for path in paths]
+        x = sorted(set.intersection(*map(set, per_seed)))
+        values = np.array([_smooth([rows[step] for step in x], smooth) for rows in per_seed])
+        band = (values.min(0).tolist(), values.max(0).tolist()) if len(paths) > 1 else ((), ())
+        found.append(Curve(name, x, values.mean(0).tolist(), *band))
     return found
 
 
-def learn(seed: int, method: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rows of a run: one an evaluation, the first before RL."""
-    path = options.out / f"{method}_{seed}_{options.warm}_{options.updates}.json"
-    if path.exists():
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return rows
-    warm = warm_start(seed, options)
-    trainer = SearchTrainer(_config(seed, options, method))
-    trainer.model.load_state_dict(warm["model"])
-    trainer.begin_rl()
-    rows = [{"update": 0, **warm["before"]}]
-    began = time.process_time()
-    for update in range(1, options.updates + 1):
-        row = trainer.rl_step()
-        if update % options.every == 0 or update == options.updates:
-            rows.append({"update": update, **trainer.f1(), "train_outcome": row["outcome"]})
-            print(method, seed, {key: round(value, 3) for key, value in rows[-1].items()}, flush=True)
-    rows[-1]["processor_seconds"] = time.process_time() - began
-    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    return rows
+def _smooth(values: Sequence[float], width: int) -> list[float]:
+    return [float(np.mean(values[max(i - width + 1, 0) : i + 1])) for i in range(len(values))]
+
+
+def report(runs: Mapping[str, Sequence[Path]]) -> str:
+    """The page."""
+    page = Report("Learning to search: SearchTiny")
+    seeds = len(next(iter(runs.values())))
+    page.section("Held-out questions", note=f"Names of the test split never occur in training. Seeds: {seeds}.")
+    page.table(table(runs))
+    page.table(gains(runs))
+    page.section("Curves", note="Means over seeds; bands from the lowest seed to the highest.")
+    shown = (
+        ("held-out F1, sampled", "F1", curves(runs, "evaluation_sampled", "reward")),
+        ("held-out F1, greedy", "F1", curves(runs, "evaluation_greedy", "reward")),
+        (f"F1 in training, mean of {SMOOTH}", "F1", curves(runs, "rl", "reward", SMOOTH)),
+        (f"turns in training, mean of {SMOOTH}", "turns", curves(runs, "rl", "turns", SMOOTH)),
+        (f"entropy, mean of {SMOOTH}", "nats a token", curves(runs, "rl", "entropy", SMOOTH)),
+    )
+    page.charts(*(line_chart(title, found, x_label="update", y_label=unit) for title, unit, found in shown))
+    return page.page()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--methods", default="grpo,igpo,spa")
-    parser.add_argument("--updates", type=int, default=40)
-    parser.add_argument("--warm", type=int, default=300)
-    parser.add_argument("--every", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="SECTION.KEY=VALUE")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    options.out.mkdir(parents=True, exist_ok=True)
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    runs = {method: [learn(seed, method, options) for seed in seeds] for method in options.methods.split(",")}
-    print("| method | F1 before | F1 after | success after | recall after | turns after |")
-    print("|---|---|---|---|---|---|")
-    for method, found in runs.items():
-        columns = [[rows[0]["f1"] for rows in found]]
-        columns += [[rows[-1][key] for rows in found] for key in ("f1", "success", "recall", "turns")]
-        cells = [f"{np.mean(column):.3f} ± {np.std(column, ddof=len(column) > 1):.3f}" for column in columns]
-        print(f"| {method} | {' | '.join(cells)} |")
+    common = {"model.threads": 1, "env.kwargs.scheme": "f1", **key_values(options.settings, "--set")}
+    warm = {seed: options.out / f"warm-{seed}" for seed in seeds}
+    run_all(
+        [(f"warm start {s}", warm[s], {**common, "seed": s, "rl.updates": 0}) for s in seeds],
+        options.at_once,
+    )
+    runs = {name: [options.out / f"{name.lower()}-{seed}" for seed in seeds] for name in options.methods.split(",")}
+    jobs = []
+    for i, seed in enumerate(seeds):  # all methods of a seed before the next seed
+        start = {"seed": seed, "model.path": str(warm[seed] / "model"), "warm_start.steps": 0}
+        jobs += [(f"{name} {seed}", runs[name][i], {**common, **start, **METHODS[name]}) for name in runs]
+    run_all(jobs, options.at_once)
+    (options.out / "report.html").write_text(report(runs), encoding="utf-8")
+    print(table(runs).text(), gains(runs).text(), f"report: {options.out / 'report.html'}", sep="\n\n")
 
 
 if __name__ == "__main__":

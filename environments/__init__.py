@@ -12,5 +12,6 @@ register("agentgym/Shopping-v0", "agentgym.environments.shopping.shop.game:Shopp
 register("agentgym/ShoppingTiny-v0", "agentgym.environments.shopping.tiny.game:ShoppingTinyGame")
 register("agentgym/Search-v0", "agentgym.environments.search.game:search")
 register("agentgym/SearchTiny-v0", "agentgym.environments.search.tiny.game:SearchTinyGame")
+register("agentgym/SWE-v0", "agentgym.environments.swe.game:SWEGame")
 register("agentgym/Web-v0", "agentgym.environments.web.game:web")
 register("agentgym/MiniWoB-v0", "agentgym.environments.web.miniwob.game:MiniWoBGame")

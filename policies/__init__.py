@@ -15,6 +15,8 @@ POLICIES: Registry[Callable[..., Policy]] = Registry("policy")
 
 for _name, _target, _summary in (
     ("transformers", "transformers:TransformersPolicy", "a local causal language model, on a CPU or a GPU"),
+    ("vllm", "vllm:vllm_policy", "vLLM in this process, or behind one or several servers"),
+    ("openai", "openai:OpenAIPolicy", "any server with chat completions: hosted, vLLM, SGLang, llama.cpp"),
     ("scripted", "scripted:ScriptedPolicy", "the environment's expert, with a mistake rate"),
     ("random", "random:RandomPolicy", "random actions that fit the environment's tools"),
     ("replay", "replay:ReplayPolicy", "recorded messages, played back"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from agentgym.core.policy import FinishReason, Request
 from agentgym.policies.kv_cache import RowCache
 from agentgym.policies.sampling import Sampler
+from agentgym.policies.stopping import StopStrings
 
 _PREFILL_TOKENS = 16_384
 """Tokens of one forward pass over prompts. Longer prompts are read in several."""
@@ -120,29 +121,6 @@ def decode(
             drawn = drawn[torch.tensor(kept, device=device)]
         logits = decoder.step(tokens, alive, drawn)
     return messages
-
-
-class StopStrings:
-    """Whether a growing message contains one of a request's stop strings.
-
-    Decoding at every token would cost more than a small model does, so the message is only decoded when its last token
-    can complete a stop string: when its own text holds the last character of one, or is part of a character.
-    """
-
-    def __init__(self, stop: Sequence[str], to_text: Callable[[Sequence[int]], str]) -> None:
-        self._stop = [text for text in stop if text]
-        self._to_text = to_text
-        self._last = {text[-1] for text in self._stop}
-        self._always = any(character.isspace() or not character.isascii() for character in self._last)
-
-    def hit(self, tokens: Sequence[int]) -> bool:
-        """Whether the text of these tokens contains a stop string."""
-        if not self._stop:
-            return False
-        if not self._always and self._last.isdisjoint(self._to_text(tokens[-1:])):
-            return False
-        text = self._to_text(tokens)
-        return any(stop in text for stop in self._stop)
 
 
 class CachedDecoder:

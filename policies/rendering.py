@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 
@@ -23,6 +24,15 @@ _MARKS = ("\ue010", "\ue011")
 _ANSWER = f"{_MARKS[0]}answer{_MARKS[1]}"
 _PROBE = ' a  "b"\n<c>{d}&é '
 """Content on which trimming, escaping and quoting by a template show."""
+
+_PROBE_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "look",
+        "description": "Looks.",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
+    },
+}
 
 _Parts = tuple[str, ...]
 
@@ -42,15 +52,26 @@ class HFRenderer:
     Args:
         tokenizer: A fast tokenizer with a chat template.
         template_kwargs: Passed to the template, such as ``{"enable_thinking": False}``.
+        history: ``template``: where the template writes earlier messages differently once more follow (it strips
+            thinking, or shows tools beside the last question only), contexts follow it, each in a segment of its own.
+            ``sampled``: contexts only ever grow, and history stays as it was sampled.
 
     Attributes:
+        rewrites: Whether contexts may be rewritten by the template.
         notes: Where this template's rendering of a whole conversation differs from appending message by message.
 
     Raises:
         ConfigError: No chat template, or one that can't render a user and an assistant message.
     """
 
-    def __init__(self, tokenizer: Any, template_kwargs: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template_kwargs: dict[str, Any] | None = None,
+        history: Literal["template", "sampled"] = "template",
+    ) -> None:
+        if history not in ("template", "sampled"):
+            raise ConfigError(f"history must be 'template' or 'sampled', got {history!r}.")
         if not getattr(tokenizer, "chat_template", None):
             raise ConfigError(
                 f"The tokenizer {getattr(tokenizer, 'name_or_path', '')!r} has no chat template. Set"
@@ -66,7 +87,9 @@ class HFRenderer:
         self._end_ids, self._end_text = self._find_end()
         self._final_ids = {self._end_ids[-1], tokenizer.eos_token_id} - {None}
         self._reopen = self._find_reopen()
-        self.notes = self._instabilities()
+        rewritten = self._find_rewritten()
+        self.rewrites = history == "template" and bool(rewritten)
+        self.notes = self._instabilities(rewritten)
         for note in self.notes:
             _log.warning("Chat template: %s", note)
 
@@ -113,6 +136,18 @@ class HFRenderer:
         text: str = self._backend.decode(ids, skip_special_tokens=False)
         return text
 
+    def continues(
+        self,
+        before: Sequence[Message],
+        answer: Message,
+        reply: Sequence[Message],
+        tools: Sequence[dict[str, Any]],
+    ) -> bool:
+        """See ``core.policy.RewritingRenderer.continues``. Compares texts as the template writes them."""
+        prompt, closed = self._apply(before, tools), self._apply([*before, answer], tools, prompt=False)
+        whole = self._apply([*before, answer, *reply], tools)
+        return whole.startswith(prompt) and whole.startswith(closed)
+
     @property
     def final_ids(self) -> frozenset[int]:
         """Tokens after which a message is over: the template's end-of-message token and the tokenizer's end token."""
@@ -122,6 +157,8 @@ class HFRenderer:
 
     def _tokens(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], *, cut: bool) -> list[int]:
         """``cut``: only what follows a sampled message; else the conversation from its first token."""
+        if any(message["role"] == "assistant" for message in messages):
+            return self._history(messages, tools)  # templates do more with those than copy them
         frame = self._frame(messages, tools, cut)
         if frame is None:
             return self._encode(self._text(messages, tools, cut))
@@ -132,6 +169,24 @@ class HFRenderer:
         tokens = self._encode(parts[0])
         for content, part in zip(contents, parts[1:], strict=True):
             tokens += self.encode(content) + self._encode(part)
+        return tokens
+
+    def _history(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> list[int]:
+        """Tokens of a conversation that the template has rewritten. What the environment said stays plain text."""
+        spelled = [special for special in self._special if any(special in message["content"] for message in messages)]
+        hidden = {special: _mark(index) for index, special in enumerate(spelled)}
+        rows = []
+        for message in messages:
+            content = message["content"]
+            if message["role"] != "assistant":
+                for special, mark in hidden.items():
+                    content = content.replace(special, mark)
+            rows.append(content)
+        text = self._apply(_with_contents(messages, rows), tools)
+        tokens: list[int] = []
+        for piece in re.split(f"({_MARKS[0]}\\d+{_MARKS[1]})", text):
+            shown = next((special for special, mark in hidden.items() if mark == piece), None)
+            tokens += self._encode(piece) if shown is None else self.encode(shown)
         return tokens
 
     def _frame(
@@ -231,11 +286,50 @@ class HFRenderer:
         after = self._apply([*question, {"role": "assistant", "content": _ANSWER}], (), prompt=False)
         return self._encode(after.partition(_ANSWER)[2].partition(self._end_text)[2] + header)
 
-    def _instabilities(self) -> tuple[str, ...]:
+    def _find_rewritten(self) -> tuple[str, ...]:
+        """What of a conversation the template writes differently once more follows."""
+        question: Message = {"role": "user", "content": "question"}
+        answer: Message = {"role": "assistant", "content": "answer"}
+        second: Message = {"role": "assistant", "content": "second answer"}
+        thought: Message = {"role": "assistant", "content": "<think>\nreason\n</think>\n\nanswer"}
+        tool: Message = {"role": "tool", "content": "result"}
+        found = {}
+        for what, message, tools in (
+            ("messages", answer, ()),
+            ("thinking", thought, ()),
+            ("tools", answer, (_PROBE_TOOL,)),
+        ):
+            found[what] = any(
+                self._is_rewritten(before, said, reply, tools)
+                for reply in (question, tool)
+                for before, said in (([question], message), ([question, message, reply], second))
+            )
+        if found["messages"]:  # the other two follow from it
+            return ("messages",)
+        return tuple(what for what, is_rewritten in found.items() if is_rewritten)
+
+    def _is_rewritten(
+        self, before: Sequence[Message], answer: Message, reply: Message, tools: Sequence[dict[str, Any]]
+    ) -> bool:
+        try:
+            return not self.continues(before, answer, [reply], tools)
+        except ConfigError:  # a conversation that the template refuses has no history to rewrite
+            return False
+
+    def _instabilities(self, rewritten: tuple[str, ...]) -> tuple[str, ...]:
         """Compares appending message by message with rendering the whole conversation."""
         notes = []
         if self._tool_role != "tool":
             notes.append("it takes no 'tool' messages; replies of tools are rendered as 'user'.")
+        if rewritten:
+            then = (
+                "a new segment begins wherever it does"
+                if self.rewrites
+                else "history stays as it was sampled, which a server that renders whole conversations does not do"
+            )
+            notes.append(f"it writes earlier {' and '.join(rewritten)} differently once more follows; {then}.")
+        if "messages" in rewritten:
+            return tuple(notes)
         messages: list[Message] = [
             {"role": "user", "content": "first question"},
             {"role": "assistant", "content": "first answer"},

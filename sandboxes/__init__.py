@@ -6,7 +6,8 @@ if __name__ != "agentgym.sandboxes":
     )
 
 from agentgym.sandboxes.base import Sandbox
-from agentgym.sandboxes.choose import BACKENDS, Diagnosis, diagnose, open_sandbox, remove_stale
+from agentgym.sandboxes.choose import BACKENDS, open_sandbox, remove_stale
+from agentgym.sandboxes.diagnosis import Diagnosis, diagnose, diagnose_host
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, Entry, ExecResult, Limits, SandboxSpec
 from agentgym.sandboxes.shell import Shell
 
@@ -22,6 +23,7 @@ __all__ = [
     "SandboxSpec",
     "Shell",
     "diagnose",
+    "diagnose_host",
     "open_sandbox",
     "remove_stale",
 ]

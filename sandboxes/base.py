@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import posixpath
 import tarfile
 import threading
@@ -33,6 +34,7 @@ class Sandbox(ABC):
     def __init__(self, spec: SandboxSpec) -> None:
         self.spec = spec
         self.closed = False
+        self._process = os.getpid()
         self._lock = threading.RLock()
 
     @property
@@ -63,6 +65,11 @@ class Sandbox(ABC):
     @abstractmethod
     def fork(self, snapshot: str | None = None) -> Sandbox:
         """A new sandbox with the same files (of now, or of a snapshot). Neither sees what the other writes later."""
+
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """Removes what processes that are gone left of such sandboxes. Returns what was removed."""
+        return []
 
     @abstractmethod
     def _close(self) -> None:
@@ -100,6 +107,10 @@ class Sandbox(ABC):
         with self._lock:
             if self.closed:
                 raise Fault(Boundary.SANDBOX, "this sandbox is closed; open another one")
+            if self._process != os.getpid():
+                raise Fault(
+                    Boundary.SANDBOX, "this sandbox is of the process that this one was forked from; open another"
+                )
             return self._run(argv, stdin, self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
 
     def close(self) -> None:
@@ -107,7 +118,8 @@ class Sandbox(ABC):
         with self._lock:
             if not self.closed:
                 self.closed = True
-                self._close()
+                if self._process == os.getpid():  # a forked process must not close what is its parent's
+                    self._close()
 
     def read_file(self, path: str, max_bytes: int = 16 * MiB) -> bytes:
         """Bytes of a file, as a program in the sandbox would read them.

@@ -11,7 +11,7 @@ from pathlib import Path
 from agentgym.core.errors import ConfigError, UnsupportedError
 from agentgym.sandboxes import seccomp
 from agentgym.sandboxes.base import Sandbox
-from agentgym.sandboxes.keeper import client
+from agentgym.sandboxes.keeper import cgroups, client
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, ExecResult, LimitName, Limits, MiB, SandboxSpec
 from agentgym.sandboxes.relay import Relay, addresses
 
@@ -102,6 +102,11 @@ class BubblewrapSandbox(Sandbox):
                 return BubblewrapSandbox(self.spec, _chain=chain)
             finally:
                 self._keeper.call("release", chain=chain)
+
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """See ``Sandbox.remove_stale``. Control groups; all else is gone with the keeper."""
+        return [str(path) for path in cgroups.find().stale() if cgroups.remove(path)]
 
     def _chain(self, snapshot: str) -> list[int]:
         if snapshot not in self._chains:

@@ -8,28 +8,26 @@ repository in the image itself (``writable_image``) are snapshotted by committin
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
 import json
-import os
 import shlex
-import socket
 import threading
 import time
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-from agentgym.core.errors import Boundary, ConfigError, Fault, MissingExtraError, UnsupportedError
-from agentgym.sandboxes import seccomp
+from agentgym.core.errors import Boundary, ConfigError, Fault, UnsupportedError
+from agentgym.sandboxes import docker_pool, seccomp
 from agentgym.sandboxes.base import Sandbox
+from agentgym.sandboxes.docker_daemon import LABEL, connect, owner, remove_stale
+from agentgym.sandboxes.docker_pool import WarmPool
 from agentgym.sandboxes.docker_stream import Exchange
-from agentgym.sandboxes.keeper.cgroups import owner_alive, owner_name
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, WRITABLE, ExecResult, LimitName, Limits, MiB, SandboxSpec
+
+__all__ = ["IMAGE", "LABEL", "DockerSandbox", "connect", "keep_warm", "remove_stale"]
 
 IMAGE = "agentgym/sandbox:bookworm"
 """What ``image="host"`` means here. ``python -m agentgym.sandboxes.images`` builds it from Debian packages."""
-_LABEL = "agentgym.owner"
 _IDS = itertools.count(1)
 _SHARES = {WORKSPACE: 0.5, "/tmp": 0.375, HOME: 0.125}
 """How the disk limit is split: in-memory file systems can't share one."""
@@ -37,12 +35,21 @@ _HELPER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
 """For the backend's own commands, which run as root in the container. An agent's commands run as another user and
 can't gain any."""
 # Process 1 reaps orphans. ``wait`` takes in every child, adopted ones too.
-_INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done"]
-# The inner shell's own messages ("Killed") must not mix with the command's. ``kill -9 -1`` reaches every process of
-# this user but the shell itself.
+_INIT = ["/bin/sh", "-c", "while :; do sleep 3600 & wait $!; done", "agentgym-init"]
+# Kills every process of this user but the shell itself: of the container's namespace, which is proved by looking at its
+# process 1. In any other namespace nothing is killed, whatever a daemon may have made of our request.
+_KILL_ALL = "IFS= read -r init </proc/1/cmdline; case $init in *agentgym-init) kill -9 -1;; esac"
+# Shared memory, queues and semaphores outlive processes; a snapshot is files and nothing else. Forks a program only
+# where there is something to remove.
+_FORGET = (
+    "for f in /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?* /dev/mqueue/*; do "
+    'if [ -e "$f" ] || [ -L "$f" ]; then rm -rf -- "$f"; fi; done; '
+    "for f in shm msg sem; do { read -r head && read -r item && ipcrm --all=$f; } </proc/sysvipc/$f; done"
+)
+# The inner shell's own messages ("Killed") must not mix with the command's.
 _WRAPPER = (
     'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
-    'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; kill -9 -1; exit $code'
+    f'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; {_KILL_ALL}; {_FORGET}; exit $code'
 )
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
@@ -52,78 +59,74 @@ _OOM_COUNT = (
 )
 
 
-@cache
-def connect() -> Any:
-    """A client of the daemon that ``DOCKER_HOST`` names, or of the local one.
+def keep_warm(spec: SandboxSpec | None = None, count: int = 2) -> WarmPool:
+    """Keeps containers of a specification started in advance, for sandboxes and forks that are opened later.
 
     Raises:
-        MissingExtraError: docker-py is not installed.
-        UnsupportedError: No daemon answers.
+        UnsupportedError: Docker can't be used here. Says how to fix that.
     """
+    spec, api = spec or SandboxSpec(), connect()
+
+    def remove(container: str) -> object:
+        return api.remove_container(container, force=True, v=True)
+
+    return WarmPool(spec, count, lambda: _start(api, spec, _image_of(spec)), remove)
+
+
+def _image_of(spec: SandboxSpec) -> str:
+    return IMAGE if spec.image == "host" else spec.image
+
+
+def _start(api: Any, spec: SandboxSpec, image: str) -> str:
+    """Starts a container and returns its id."""
+    limits = spec.limits
+    tmpfs = {
+        path: f"rw,exec,nosuid,nodev,size={int(limits.disk * share)},mode=0755,uid=1000,gid=1000,"
+        f"nr_inodes={max(int(limits.disk * share) >> 10, 1024)}"
+        for path, share in _SHARES.items()
+    }
+    host = api.create_host_config(
+        network_mode="none",
+        read_only=not spec.writable_image,
+        tmpfs={} if spec.writable_image else tmpfs,
+        mounts=[
+            {"Type": "bind", "Source": outside, "Target": inside, "ReadOnly": True} for outside, inside in spec.mounts
+        ],
+        mem_limit=limits.memory,
+        memswap_limit=limits.memory,
+        pids_limit=limits.processes + _OWN_PROCESSES,
+        cap_drop=["ALL"],
+        cap_add=_HELPER_CAPABILITIES,
+        security_opt=["no-new-privileges", f"seccomp={json.dumps(seccomp.profile())}"],
+        shm_size=64 * MiB,
+        ipc_mode="private",
+    )
     try:
-        docker = importlib.import_module("docker")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "The Docker sandbox needs docker-py. Install it with: pip install 'agentgym-kit[docker]'"
-        ) from error
+        made = api.create_container(
+            image, _INIT, host_config=host, user="0:0", labels={LABEL: owner()}, hostname="sandbox",
+            network_disabled=True, entrypoint=[], stop_signal="SIGKILL",
+        )  # fmt: skip
+    except Exception as error:
+        if "No such image" in str(error):
+            hint = "python -m agentgym.sandboxes.images" if image == IMAGE else f"docker pull {image}"
+            raise UnsupportedError(f"The image {image!r} is not there. Get it with: {hint}") from error
+        if "bind source path does not exist" in str(error):
+            raise ConfigError(f"SandboxSpec.mounts names a path that the daemon does not have: {error}") from error
+        raise Fault(Boundary.SANDBOX, f"Docker could not make a container: {error}") from error
     try:
-        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-        client = docker.from_env(timeout=120).api
-        client.ping()
-    except Exception as error:  # docker-py raises its own, requests' and urllib3's
-        raise UnsupportedError(
-            f"No Docker daemon answers ({type(error).__name__}: {error}). Start it (systemctl start docker), or set "
-            "DOCKER_HOST to where it listens."
-        ) from error
-    remove_stale(client)
-    return client
-
-
-def _knock(address: str) -> None:
-    """Raises OSError when nothing listens on a local socket. docker-py would leave one open that it can't use."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(address.removeprefix("unix://"))
-
-
-def remove_stale(client: Any) -> list[str]:
-    """Removes containers and images of processes of this machine that are gone. Returns their ids."""
-    removed = []
-    for container in client.containers(all=True, filters={"label": _LABEL}):
-        if not _alive(container["Labels"][_LABEL]):
-            with contextlib.suppress(Exception):
-                client.remove_container(container["Id"], force=True, v=True)
-                removed.append(container["Id"])
-    for image in client.images(filters={"label": _LABEL}):
-        if not _alive(image["Labels"][_LABEL]):
-            with contextlib.suppress(Exception):
-                client.remove_image(image["Id"], force=True)
-                removed.append(image["Id"])
-    return removed
-
-
-def _machine() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
-            return file.read().strip()
-    except OSError:
-        return os.uname().nodename
-
-
-def _owner() -> str:
-    return f"{_machine()}:{owner_name(os.getpid())}"
-
-
-def _alive(owner: str) -> bool:
-    machine, _, process = owner.rpartition(":")
-    return machine != _machine() or owner_alive(process)
+        api.start(made["Id"])
+    except Exception as error:
+        with contextlib.suppress(Exception):
+            api.remove_container(made["Id"], force=True, v=True)
+        raise Fault(Boundary.SANDBOX, f"Docker could not start a container: {error}") from error
+    return str(made["Id"])
 
 
 class DockerSandbox(Sandbox):
     """One container. About 0.7 s to start and 60 ms a command.
 
     Raises:
-        MissingExtraError, UnsupportedError: Docker can't be used here. Says how to fix that.
+        UnsupportedError: Docker can't be used here. Says how to fix that.
     """
 
     backend = "docker"
@@ -135,7 +138,8 @@ class DockerSandbox(Sandbox):
         self._api = connect()
         self._snapshots: dict[str, bytes | str] = {}
         self._oom_seen = 0
-        self._id = self._start(_image or (IMAGE if self.spec.image == "host" else self.spec.image))
+        warm = docker_pool.take(self.spec) if _image is None else None
+        self._id = warm or _start(self._api, self.spec, _image or _image_of(self.spec))
         if _archive:
             self._unpack_all(_archive)
 
@@ -144,40 +148,6 @@ class DockerSandbox(Sandbox):
         """Everything; with a writable image, disk only for single files."""
         names: list[LimitName] = ["wall", "cpu", "memory", "processes", "open_files", "output"]
         return frozenset(names if self.spec.writable_image else [*names, "disk"])
-
-    def _start(self, image: str) -> str:
-        limits = self.spec.limits
-        tmpfs = {
-            path: f"rw,exec,nosuid,nodev,size={int(limits.disk * share)},mode=0755,uid=1000,gid=1000,"
-            f"nr_inodes={max(int(limits.disk * share) >> 10, 1024)}"
-            for path, share in _SHARES.items()
-        }
-        host = self._api.create_host_config(
-            network_mode="none",
-            read_only=not self.spec.writable_image,
-            tmpfs={} if self.spec.writable_image else tmpfs,
-            binds={outside: {"bind": inside, "mode": "ro"} for outside, inside in self.spec.mounts},
-            mem_limit=limits.memory,
-            memswap_limit=limits.memory,
-            pids_limit=limits.processes + _OWN_PROCESSES,
-            cap_drop=["ALL"],
-            cap_add=_HELPER_CAPABILITIES,
-            security_opt=["no-new-privileges", f"seccomp={json.dumps(seccomp.profile())}"],
-            shm_size=64 * MiB,
-            ipc_mode="private",
-        )
-        try:
-            made = self._api.create_container(
-                image, _INIT, host_config=host, user="0:0", labels={_LABEL: _owner()}, hostname="sandbox",
-                network_disabled=True, entrypoint=[], stop_signal="SIGKILL",
-            )  # fmt: skip
-        except Exception as error:
-            if "No such image" in str(error):
-                hint = "python -m agentgym.sandboxes.images" if image == IMAGE else f"docker pull {image}"
-                raise UnsupportedError(f"The image {image!r} is not there. Get it with: {hint}") from error
-            raise Fault(Boundary.SANDBOX, f"Docker could not make a container: {error}") from error
-        self._api.start(made["Id"])
-        return str(made["Id"])
 
     @property
     def _user(self) -> str:
@@ -242,7 +212,7 @@ class DockerSandbox(Sandbox):
         self._api._raise_for_status(self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + 4096}))
         try:
             for user in dict.fromkeys((self._user, "0:0")):
-                self._helper("kill -9 -1; true", user=user)
+                self._helper(f"exec 2>/dev/null; {_KILL_ALL}; {_FORGET}; true", user=user)
         finally:
             self._api._raise_for_status(
                 self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES})
@@ -273,7 +243,7 @@ class DockerSandbox(Sandbox):
                 self._helper(f"find {folders} -mindepth 1 -delete")
                 self._unpack_all(content)
                 return
-            old, self._id = self._id, self._start(content)
+            old, self._id = self._id, _start(self._api, self.spec, content)
             self._api.remove_container(old, force=True, v=True)
 
     def drop(self, snapshot: str) -> None:
@@ -297,6 +267,11 @@ class DockerSandbox(Sandbox):
                 if snapshot is None:
                     self.drop(name)
 
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """See ``Sandbox.remove_stale``. Containers and images."""
+        return remove_stale(connect())
+
     def _content(self, snapshot: str) -> bytes | str:
         if snapshot not in self._snapshots:
             known = ", ".join(self._snapshots) or "none"
@@ -304,7 +279,7 @@ class DockerSandbox(Sandbox):
         return self._snapshots[snapshot]
 
     def _commit(self) -> str:
-        return str(self._api.commit(self._id, conf={"Labels": {_LABEL: _owner()}})["Id"])
+        return str(self._api.commit(self._id, conf={"Labels": {LABEL: owner()}})["Id"])
 
     def _pack_all(self) -> bytes:
         names = " ".join(shlex.quote(path.lstrip("/")) for path in WRITABLE)

@@ -82,6 +82,9 @@ class Exchange:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        response = getattr(self._stream, "_response", None)
+        if response is not None:
+            response.close()  # first, since it flushes what lies on the stream
         self._stream.close()
         self._socket.close()
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import secrets
 import selectors
 import shutil
 import signal
@@ -16,13 +18,13 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from agentgym.core.errors import ConfigError, UnsupportedError
 from agentgym.sandboxes.base import Sandbox
-from agentgym.sandboxes.keeper.cgroups import owner_alive, owner_name
+from agentgym.sandboxes.keeper.owners import OWNER, kill_if, owner_gone, owner_name, processes, spare_users, user_ids
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, ExecResult, LimitName, Limits, SandboxSpec
 from agentgym.sandboxes.streams import Clip
 
@@ -34,8 +36,8 @@ _ULIMIT = (
     'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -v "$2"; ulimit -n "$3"; ulimit -f "$4"; '
     'ulimit -u "$5" 2>/dev/null; shift 5; exec "$@"'
 )
-_ROOT_BECOMES = 0x7000_0001
-"""Whom commands run as when this process is root, so that ``kill -9 -1`` does not end the whole machine."""
+_ROUNDS = 50
+_NAME = re.compile(rf"{_PREFIX}({OWNER})\.[a-z0-9_]+")
 
 
 class UnisolatedWarning(UserWarning):
@@ -61,9 +63,9 @@ class PlainSandbox(Sandbox):
             UnisolatedWarning,
             stacklevel=2,
         )
-        self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{owner_name(os.getpid())}-"))
-        self._mark = f"{self._root.name}"
-        self._user = _ROOT_BECOMES if os.geteuid() == 0 else None
+        _reap_once()
+        self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{owner_name(os.getpid())}."))
+        self._user = _free_user() if os.geteuid() == 0 else None
         self._fill(_source)
         self._hand_over()
 
@@ -84,7 +86,7 @@ class PlainSandbox(Sandbox):
         began = time.monotonic()
         numbers = (max(int(limits.cpu), 1), limits.memory >> 10, limits.open_files, limits.disk >> 10, 1 << 14)
         line = ["/bin/bash", "-c", _ULIMIT, "bash", *map(str, numbers), *argv]
-        variables = {**env, "HOME": self.absolute(HOME), "TMPDIR": self.absolute("/tmp"), _MARK: self._mark}
+        variables = {**env, "HOME": self.absolute(HOME), "TMPDIR": self.absolute("/tmp"), _MARK: self._root.name}
         with tempfile.TemporaryFile() as source:
             source.write(stdin)
             source.seek(0)
@@ -105,13 +107,10 @@ class PlainSandbox(Sandbox):
         )  # fmt: skip
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        """The process group, and every process that still carries this sandbox's mark in its environment."""
+        """The process group, and every process of this sandbox's own user or with its mark."""
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        for pid, mark in _marked():
-            if mark == self._mark:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still this group's
+        _kill_all(self._root.name, self._user)
 
     def snapshot(self) -> str:
         """See ``Sandbox.snapshot``. A plain copy."""
@@ -138,6 +137,11 @@ class PlainSandbox(Sandbox):
         with self._lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", UnisolatedWarning)
             return PlainSandbox(self.spec, _source=self._root / "now" if snapshot is None else self._path(snapshot))
+
+    @classmethod
+    def remove_stale(cls) -> list[str]:
+        """See ``Sandbox.remove_stale``. Processes and folders."""
+        return remove_stale()
 
     def _fill(self, source: Path | None) -> None:
         if source is not None:
@@ -171,7 +175,7 @@ def _pump(process: subprocess.Popen[bytes], out: Clip, err: Clip, deadline: floa
             os.set_blocking(stream.fileno(), False)
             selector.register(stream, selectors.EVENT_READ, clip)
         while True:
-            ended = process.poll() is not None
+            ended = _ended(process.pid)
             got = 0
             for key, _ in selector.select(0 if ended else 0.005):
                 with suppress(BlockingIOError):
@@ -190,29 +194,62 @@ def _pump(process: subprocess.Popen[bytes], out: Clip, err: Clip, deadline: floa
                 time.sleep(0.002)
 
 
-def _marked() -> Iterator[tuple[int, str]]:
-    """Process id and mark of every process that a sandbox of this kind started."""
+def _ended(pid: int) -> bool:
+    """Whether a child has ended. Leaves it to be reaped, so that its number stays its own until its group is killed."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def _free_user() -> int:
+    """A user whom no process has, so that ``kill -9 -1`` in a sandbox ends that sandbox's processes and no others."""
+    users = spare_users()[1:]  # the first is the keeper's
+    taken = {user for pid in processes() for user in user_ids(pid)}
+    while (user := secrets.choice(users)) in taken:
+        continue
+    return user
+
+
+def _mark_of(pid: int) -> str:
+    """The sandbox that a process says it was started in. Empty: none, or it can't be read."""
     wanted = f"{_MARK}=".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            for variable in (folder / "environ").read_bytes().split(b"\0"):
-                if variable.startswith(wanted):
-                    yield int(folder.name), variable.removeprefix(wanted).decode("utf-8", "replace")
+    with suppress(OSError):
+        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if variable.startswith(wanted):
+                return variable.removeprefix(wanted).decode("utf-8", "replace")
+    return ""
 
 
-def _owner(name: str) -> str:
-    return name.removeprefix(_PREFIX).rpartition("-")[0]
+def _kill_all(mark: str, user: int | None) -> None:
+    """Kills what a sandbox started: all of its own user, or all that carry its mark, which was drawn at random."""
+
+    own_user = user is not None and user in spare_users()
+
+    def ours(pid: int) -> bool:
+        return user in user_ids(pid) if own_user else _mark_of(pid) == mark
+
+    for _ in range(_ROUNDS):  # what was forked during one look is found by the next
+        if not [pid for pid in processes() if ours(pid) and kill_if(pid, ours)]:
+            return
+
+
+@cache
+def _reap_once() -> None:
+    remove_stale()
 
 
 def remove_stale() -> list[str]:
-    """Ends the commands and removes the folders of processes that are gone. Returns the folders' names."""
-    for pid, mark in _marked():
-        if mark.startswith(_PREFIX) and not owner_alive(_owner(mark)):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+    """Ends the commands and removes the folders of processes that are gone. Returns the folders' names.
+
+    Folders that others named alike are left alone.
+    """
     removed = []
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")):
-        if not owner_alive(_owner(path.name)):
-            shutil.rmtree(path, ignore_errors=True)
-            removed.append(path.name)
+        name = _NAME.fullmatch(path.name)
+        if name is None or not owner_gone(name[1]) or path.is_symlink() or not path.is_dir():
+            continue
+        owner = path.stat().st_uid
+        if owner != os.geteuid() and owner not in spare_users():
+            continue
+        _kill_all(path.name, owner)
+        shutil.rmtree(path, ignore_errors=True)
+        removed.append(path.name)
     return removed

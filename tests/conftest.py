@@ -11,10 +11,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import agentgym
 
-if not os.environ.get("AGENTGYM_TEST_SANDBOXES"):
-    # They start containers and attack what isolates them: `make test-sandboxes`, on a machine where that may be done.
-    collect_ignore = ["sandboxes", "swe"]
-
 TOY = "toy/Rooms-v0"
 STOCHASTIC = "toy/Dice-v0"
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import posixpath
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from agentgym.core.actions import Tool, tool
 from agentgym.core.errors import AgentGymError, Fault
 from agentgym.sandboxes import WORKSPACE, Sandbox
+from agentgym.tools.python_source import parse
 
 WINDOW = 150
 """Lines that ``view`` shows at once."""
@@ -64,15 +65,21 @@ class Edit:
 
 
 class Editor:
-    """Edits files of a sandbox."""
+    """Edits files of a sandbox.
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    Args:
+        sandbox: Where they are.
+        known: Gives the content of a file where that is known without asking the sandbox, else None.
+    """
+
+    def __init__(self, sandbox: Sandbox, known: Callable[[str], bytes | None] = lambda path: None) -> None:
         self._sandbox = sandbox
+        self._known = known
 
     def view(self, path: str, start: int | None = None, end: int | None = None) -> tuple[str, bool]:
         """What is in a file or folder, and whether that could be shown."""
         try:
-            data = self._sandbox.read_file(path, _MAX_FILE)
+            data = self._content(path)
         except IsADirectoryError:
             return self._folder(path), True
         except (OSError, AgentGymError) as error:
@@ -140,9 +147,13 @@ class Editor:
         self._sandbox.write_file(path, before)
         return f"The last edit of {relative(path)} is undone."
 
+    def _content(self, path: str) -> bytes:
+        data = self._known(path)
+        return self._sandbox.read_file(path, _MAX_FILE) if data is None else data
+
     def _read(self, path: str) -> str | Edit:
         try:
-            return self._sandbox.read_file(path, _MAX_FILE).decode()
+            return self._content(path).decode()
         except UnicodeDecodeError:
             return Edit(relative(path), f"{relative(path)} is not a text file.")
         except (OSError, AgentGymError) as error:
@@ -165,14 +176,13 @@ class Editor:
 
 def syntax_problem(path: str, before: str | None, after: str) -> str:
     """Why an edit would break a Python file, or ``""``. A file that is broken already may be edited."""
-    if not path.endswith(".py") or (before is not None and _syntax_error(before)):
-        return ""
-    return _syntax_error(after)
+    problem = _syntax_error(after) if path.endswith(".py") else ""
+    return "" if problem and before is not None and _syntax_error(before) else problem
 
 
 def _syntax_error(text: str) -> str:
     try:
-        ast.parse(text)
+        parse(text)
     except SyntaxError as error:
         return f"it would not be valid Python any more (line {error.lineno}: {error.msg})."
     except (ValueError, RecursionError, MemoryError) as error:

@@ -17,6 +17,8 @@ from agentgym.core.registration import env_ids
 EXTRAS: dict[str, dict[str, str]] = {
     "train": {"torch": "torch", "transformers": "transformers", "accelerate": "accelerate", "peft": "peft"},
     "search": {"faiss": "faiss-cpu", "msgpack": "msgpack"},
+    "docker": {"docker": "docker"},
+    "swe": {"libcst": "libcst"},
 }
 """Extra -> import name -> distribution."""
 
@@ -36,7 +38,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Everything, in the order in which a person would mend it."""
-    return [*_core(), *_clash(), *_extras(), *_gpu(), *_programs(), *_environments()]
+    return [*_core(), *_clash(), *_extras(), *_gpu(), *_programs(), *_sandboxes(), *_environments()]
 
 
 def _core() -> Iterator[Finding]:
@@ -96,11 +98,24 @@ def _gpu() -> Iterator[Finding]:
 def _programs() -> Iterator[Finding]:
     for name, purpose, fix in (
         ("bwrap", "sandboxes without Docker", "apt install bubblewrap"),
-        ("docker", "sandboxes in containers", "apt install docker.io, and start the daemon"),
         ("chromium", "web environments in a browser", "apt install chromium"),
     ):
         path = shutil.which(name)
         yield Finding(name, path is not None, path or f"not found; needed for {purpose}", "" if path else fix)
+
+
+def _sandboxes() -> Iterator[Finding]:
+    """Tried out, since a program that is installed may still not be allowed to work."""
+    if platform.system() != "Linux":
+        yield Finding("sandboxes", False, f"{platform.system()} has none of ours but Docker's", "use Linux")
+        return
+    from agentgym.sandboxes import diagnose as diagnose_backends
+    from agentgym.sandboxes import diagnose_host
+
+    for item in diagnose_backends():
+        yield Finding(f"sandbox {item.name}", item.ok, item.detail, item.fix)
+    for item in diagnose_host():
+        yield Finding(f"  {item.name}", item.ok, item.detail, item.fix)
 
 
 def _environments() -> Iterator[Finding]:

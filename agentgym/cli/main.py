@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from agentgym.cli import check, credit, doctor, envs, init, play, retriever, rollout, show, train, web
+from agentgym.cli import check, credit, data, doctor, envs, init, play, retriever, rollout, show, swe, train, web
 from agentgym.core.errors import AgentGymError
 
 app = typer.Typer(
@@ -32,7 +32,9 @@ app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.add_typer(credit.app, name="credit")
+app.add_typer(data.app, name="data")
 app.add_typer(retriever.app, name="retriever")
+app.add_typer(swe.app, name="swe")
 app.add_typer(web.app, name="web")
 
 

@@ -88,12 +88,13 @@ def query(
     text: Annotated[list[str], typer.Argument(help="One query or several.")],
     topk: Annotated[int, typer.Option(min=1, help="Hits a query.")] = 3,
     dialect: Annotated[str, typer.Option(help="Of a server: search-r1, skyrl or gem.")] = "search-r1",
+    reranker: Annotated[str, typer.Option(help="Of a folder: cross-encoder that reorders the best hits.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask a retriever."""
     import json
 
-    found = _ask(source, text, topk, dialect)
+    found = _ask(source, text, topk, dialect, reranker)
     if as_json:
         rows = [
             {"query": one, "hits": [{"id": p.id, "contents": p.contents, "score": s} for p, s in hits]}
@@ -107,17 +108,21 @@ def query(
             print(f"  {score:8.4f}  {passage.id}  {passage.title}: {passage.text[:160]}")
 
 
-def _ask(source: str, queries: list[str], k: int, dialect: str) -> list[list[Scored]]:
+def _ask(source: str, queries: list[str], k: int, dialect: str, reranker: str) -> list[list[Scored]]:
     from typing import Any, cast
 
+    from agentgym.core.errors import ConfigError
+
     if source.startswith(("http://", "https://")):
+        if reranker:
+            raise ConfigError("A server reranks by itself: name the reranker where it is started.")
         from agentgym.tools.retriever.client import RetrieverClient
 
         return RetrieverClient(source, cast(Any, dialect)).search(queries, k)
     from agentgym.tools.retriever.batch import search_all
     from agentgym.tools.retriever.stored import open_retriever
 
-    corpus, retriever = open_retriever(Path(source))
+    corpus, retriever = open_retriever(Path(source), reranker=reranker)
     return [
         [(corpus[i], score) for i, score in zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)]
         for hits in search_all(retriever, queries, k)

@@ -15,6 +15,9 @@ def train(
     settings: Annotated[
         list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable.")
     ] = [],  # noqa: B006
+    engine: Annotated[
+        str | None, typer.Option(help="What generates: torch (the learner's model) or vllm. Short for engine.name.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the resolved settings and stop.")] = False,
 ) -> None:
@@ -25,11 +28,14 @@ def train(
     from agentgym.core.registry import load
 
     load_config = load("agentgym.training.config:load")
-    resolved = load_config(config, key_values(settings, "--set"))
+    overrides = key_values(settings, "--set")
+    if engine is not None:
+        overrides["engine.name"] = engine
+    resolved = load_config(config, overrides)
     if show_config:
         print(json.dumps(resolved.to_dict(), indent=2))
         return
-    run = load("agentgym.training.trainer:train")
+    run = load("agentgym.training.run:train")
     try:
         run(resolved, out, resume=resume, on_step=print_step)
     except KeyboardInterrupt:

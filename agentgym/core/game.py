@@ -51,8 +51,10 @@ class Capabilities:
     fork: bool = True
     replay: Literal["bytes", "normalised"] = "bytes"
     """``normalised``: durations, addresses and process ids of real programs are replaced before comparing."""
-    blocking: bool = False
-    """``act`` may wait for a process, a disk or a network, so that rollouts run it in a thread."""
+    blocking: bool | Literal["process"] = False
+    """``start`` and ``act`` may wait for a process, a disk or a network, so that rollouts run them in a thread.
+    ``"process"``: they may also crash, hold the interpreter or never return, so that each environment of a rollout gets
+    a process of its own, which can be killed."""
 
 
 class Expert(Protocol):

@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from agentgym.core.errors import ConfigError
 from agentgym.core.text import Message
@@ -67,6 +67,23 @@ class Request:
     """The live environment, for policies that are bound to it (``Policy.bound``). None for all others."""
 
 
+class Usage(NamedTuple):
+    """What messages cost, as the server counts it."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    """In the currency of the price table; 0 without one."""
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost + other.cost,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a policy wrote."""
@@ -78,10 +95,19 @@ class Completion:
     """Natural log of each sampled token's probability under the distribution that it was drawn from."""
     finish_reason: FinishReason = "stop"
     weight_version: int = 0
+    versions: Sequence[int] | None = None
+    """Weight version of each token, where an update came while the message was written. None: ``weight_version``."""
+    prompt_ids: Sequence[int] | None = None
+    """What the engine read, where it rendered the messages itself and says so."""
+    usage: Usage | None = None
 
 
 class Renderer(Protocol):
-    """Turns what the environment says into tokens. Never re-tokenises what the policy wrote."""
+    """Turns what the environment says into tokens. Never re-tokenises what the policy wrote.
+
+    A renderer whose template writes earlier messages differently once more follow (thinking stripped, tools beside the
+    last question) also has ``rewrites = True`` and ``continues``, see `RewritingRenderer`.
+    """
 
     def initial(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], layout: Layout) -> list[int]:
         """Tokens of the first prompt, up to where the policy starts to write."""
@@ -111,6 +137,23 @@ class Renderer(Protocol):
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of sampled ids, without the end-of-message token."""
+        ...
+
+
+class RewritingRenderer(Renderer, Protocol):
+    """A renderer whose chat template rewrites history."""
+
+    rewrites: bool
+    """Whether it may happen at all. False: ``continues`` is never asked."""
+
+    def continues(
+        self,
+        before: Sequence[Message],
+        answer: Message,
+        reply: Sequence[Message],
+        tools: Sequence[dict[str, Any]],
+    ) -> bool:
+        """Whether ``before`` and ``answer`` stand unchanged in the rendering of ``before + answer + reply``."""
         ...
 
 

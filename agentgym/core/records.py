@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from agentgym.core.ledger import Entry, Ledger
+from agentgym.core.policy import Usage
 from agentgym.core.rewards import Component, End
 
 
@@ -69,6 +71,25 @@ class Turn:
     """False for a turn that a fork inherited: it is trained once, in the parent."""
 
 
+class StopReason(StrEnum):
+    """Why an episode ended."""
+
+    TERMINATED = "terminated"
+    """The task is over."""
+    MAX_TURNS = "max_turns"
+    MAX_TOOL_CALLS = "max_tool_calls"
+    CONTEXT_TOKENS = "context_tokens"
+    """The next message would not have fitted into the context."""
+    EPISODE_TOKENS = "episode_tokens"
+    """The policy has written as many tokens as it may."""
+    DEADLINE = "deadline"
+    """The episode's wall time is up."""
+    FAULT = "fault"
+    """Something outside the agent failed; the episode is unscored."""
+    OTHER = "other"
+    """Whoever drove the environment truncated it for a reason of their own, see ``truncation_reason``."""
+
+
 @dataclass(slots=True)
 class FaultRecord:
     """A failure outside the agent."""
@@ -76,6 +97,23 @@ class FaultRecord:
     boundary: str
     message: str
     turn: int
+
+
+class Drift(NamedTuple):
+    """How the contexts of an episode followed one another, one count a message after the first."""
+
+    clean: int = 0
+    """The context was the one before, with the message and the reply appended, token for token."""
+    realigned: int = 0
+    """A server spelled the end of what was sampled with other tokens; a new segment begins."""
+    forked: int = 0
+    """The context was rewritten (a window, a summary, thinking stripped); a new segment begins."""
+    drifted_tokens: int = 0
+    """Tokens that were spelled differently, over all realigned contexts."""
+
+    def plus(self, other: Drift) -> Drift:
+        """Both together."""
+        return Drift(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 @dataclass(slots=True)
@@ -115,6 +153,9 @@ class Trajectory:
     """Accepted answers, goal. Dropped from public exports."""
     token_faithful: bool = False
     """The stored tokens are the ones that were sampled."""
+    drift: Drift = field(default_factory=Drift)
+    usage: Usage = field(default_factory=Usage)
+    """What the policy's server counted; zeros where it counts nothing."""
     parent_id: str = ""
     fork_turn: int = 0
 
@@ -139,15 +180,35 @@ class Trajectory:
             self.outcome = values[-1] if values else first.low
 
     @property
+    def stop_reason(self) -> StopReason:
+        """Why it ended."""
+        if self.faults:
+            return StopReason.FAULT
+        if self.terminated:
+            return StopReason.TERMINATED
+        known = self.truncation_reason in StopReason.__members__.values()
+        return StopReason(self.truncation_reason) if known else StopReason.OTHER
+
+    @property
     def end(self) -> End:
         """How the episode ended, as ledgers spell it."""
         return "terminated" if self.terminated else "truncated"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data in a fixed order. Shares lists with the record: read it, don't change it."""
+    def to_dict(self, *, shallow: bool = False) -> dict[str, Any]:
+        """Plain data in a fixed order. Shares lists with the record: read it, don't change it.
+
+        Args:
+            shallow: Leave turns, segments and ledger as they are, for writers that have a form of their own for them.
+        """
         values = fields_of(self)
+        if shallow:
+            values["faults"] = [fields_of(fault) for fault in self.faults]
+            values["drift"], values["usage"] = self.drift._asdict(), self.usage._asdict()
+            return values
         for key in ("turns", "segments", "ledger", "faults"):
             values[key] = [fields_of(item) for item in values[key]]
+        for key in ("drift", "usage"):
+            values[key] = values[key]._asdict()
         return values
 
     @classmethod
@@ -158,6 +219,8 @@ class Trajectory:
         values["segments"] = [Segment(**segment) for segment in values["segments"]]
         values["ledger"] = [Entry(**entry) for entry in values["ledger"]]
         values["faults"] = [FaultRecord(**fault) for fault in values["faults"]]
+        values["drift"] = Drift(**values.get("drift") or {})
+        values["usage"] = Usage(**values.get("usage") or {})
         return cls(**values)
 
 

@@ -247,6 +247,20 @@ class Batch:
         return segment_ids(self.token_offsets)
 
     @cached_property
+    def sequence_offsets(self) -> IntArray:
+        """int64[S + 1]: bounds of the token sequences that a model reads; a rewritten context begins another one."""
+        begins = np.zeros(self.n_tokens + 1, dtype=np.bool_)
+        begins[self.token_offsets] = True
+        if "segment" in self.extra:
+            begins[1:-1] |= np.diff(self.extra["segment"]) != 0
+        return np.flatnonzero(begins)
+
+    @cached_property
+    def sequence_trajectory(self) -> IntArray:
+        """int64[S]: trajectory of each token sequence."""
+        return np.asarray(self.token_trajectory[self.sequence_offsets[:-1]])
+
+    @cached_property
     def token_turn(self) -> IntArray:
         """int64[T]: turn whose span holds the token; -1 outside every span."""
         spread = fill_spans(np.arange(1.0, self.n_turns + 1), self.turn_start, self.turn_end, self.n_tokens)

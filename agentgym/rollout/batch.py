@@ -21,7 +21,8 @@ def to_batch(trajectories: Sequence[Trajectory], *, text_only: bool = False) -> 
     """One batch of all trajectories, in order. Turn rewards are the attributed ones.
 
     Tokens of several segments follow one another. Optional columns: ``token_id``, ``logprob``, ``anchor`` (state keys),
-    ``observation``, ``executable``, ``valid``, and ``tag`` where turns have tags.
+    ``observation``, ``executable``, ``valid``, ``segment`` where a trajectory has several, and ``tag`` where turns have
+    tags.
 
     Args:
         trajectories: Scored episodes with at least one turn; leave the others out (``trainable``).
@@ -50,6 +51,10 @@ def to_batch(trajectories: Sequence[Trajectory], *, text_only: bool = False) -> 
     if not text_only:
         columns["token_id"] = np.concatenate([np.asarray(s.token_ids, dtype=np.int64) for s in segments])
         columns["logprob"] = np.concatenate([np.asarray(s.logprobs, dtype=np.float64) for s in segments])
+        if any(len(t.segments) > 1 for t in trajectories):
+            columns["segment"] = np.concatenate(
+                [np.full(len(s.token_ids), i) for t in trajectories for i, s in enumerate(t.segments)]
+            )
         mask = np.concatenate([np.asarray(s.policy_mask, dtype=np.bool_) for s in segments])
     else:
         mask = np.zeros(0, dtype=np.bool_)

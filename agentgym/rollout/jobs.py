@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from agentgym.core.seeding import derive_seed
@@ -38,13 +38,23 @@ class Job:
 
 
 def plan(
-    episodes: int, group_size: int, seed: int, *, task_ids: list[str] | None = None, progress: float = 0.0
+    episodes: int,
+    group_size: int,
+    seed: int,
+    *,
+    task_ids: Sequence[str] | None = None,
+    progress: float = 0.0,
+    skip: Container[int] = (),
+    first: int = 0,
 ) -> Iterator[Job]:
     """The episodes of a run in order: groups of ``group_size`` after one another, the last one perhaps smaller.
 
-    With ``task_ids``, group g plays ``task_ids[g % len(task_ids)]``.
+    With ``task_ids``, group g plays ``task_ids[g % len(task_ids)]``. Jobs whose number is in ``skip`` are left out.
+    ``first`` is the number of the first job: with a multiple of the group size the plan goes on where another ended.
     """
-    for index in range(episodes):
+    for index in range(first, first + episodes):
+        if index in skip:
+            continue
         group, member = divmod(index, group_size)
         yield Job(
             index=index,

@@ -82,6 +82,11 @@ class RLSection:
     """Tasks an update."""
     group_size: int = 8
     """Episodes a task."""
+    spare_groups: int = 0
+    """Further groups in play, so that no update waits for the slowest episode: an update takes the oldest groups that
+    have ended, the others go on with the next weights. A run that is resumed begins them again."""
+    carry: Literal["keep", "drop"] = "keep"
+    """Episodes in flight at an update: go on, each token stamped with its weights, or begin again."""
     learning_rate: float = 3e-4
     warmup_updates: int = 0
     """Updates over which the learning rate rises linearly."""
@@ -105,6 +110,43 @@ class RLSection:
     max_grad_norm: float = 1.0
     max_tokens: int = 16_384
     """Padded tokens of one forward pass; gradients of several are accumulated."""
+
+    def __post_init__(self) -> None:
+        if self.spare_groups < 0:
+            raise ConfigError(f"rl.spare_groups must be at least 0, got {self.spare_groups}.")
+
+
+@dataclass(frozen=True)
+class EngineSection:
+    """What generates the episodes of RL."""
+
+    name: Literal["torch", "vllm"] = "torch"
+    """``torch``: the learner's own model in this process. ``vllm``: an engine that gets new weights after every
+    update."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Of the policy ``vllm``, such as ``gpu_memory_utilization`` or ``base_url``."""
+    steps_off: Literal[0, 1] = 0
+    """0: every batch is sampled with the newest weights. 1: the next batch is sampled while the learner works on this
+    one, with weights that are one update old."""
+    sleep: bool = False
+    """Whether the engine frees its GPU memory while the learner works: for one GPU that both share."""
+    correction: Literal["none", "token", "turn", "sequence"] = "token"
+    """Of what the importance weights π_old / μ are that correct the loss for an engine with weights of its own."""
+    correction_outside: Literal["truncate", "mask"] = "truncate"
+    """Weights outside the bounds are cut to them (TIS), or their tokens left out (MIS)."""
+    correction_high: float = 2.0
+    """Upper bound."""
+
+    def __post_init__(self) -> None:
+        if self.name == "torch" and (self.steps_off or self.sleep or self.arguments):
+            raise ConfigError(
+                "engine.steps_off, engine.sleep and engine.arguments need an engine with weights of its own: set "
+                "engine.name to 'vllm'."
+            )
+        if self.steps_off and self.sleep:
+            raise ConfigError("An engine that sleeps while the learner works can't sample then: set steps_off to 0.")
+        if self.correction_high <= 0:
+            raise ConfigError(f"engine.correction_high must be above 0, got {self.correction_high}.")
 
 
 @dataclass(frozen=True)
@@ -152,6 +194,7 @@ class TrainConfig:
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=24))
     warm_start: WarmStartSection = field(default_factory=WarmStartSection)
     rl: RLSection = field(default_factory=RLSection)
+    engine: EngineSection = field(default_factory=EngineSection)
     credit: CreditSection = field(default_factory=CreditSection)
     evaluation: EvaluationSection = field(default_factory=EvaluationSection)
     log: LogSection = field(default_factory=LogSection)

@@ -35,19 +35,23 @@ class TokenLogprobs(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """Some trajectories as one padded tensor, ready for a forward pass.
+    """Some trajectories as one padded tensor, ready for a forward pass. One row a token sequence.
+
+    A trajectory whose context was rewritten has several rows, one after the other.
 
     Attributes:
-        ids: int64 [B, L], padded at the right.
+        ids: int64 [B, L], padded at the right. A row ends with the last token that is asked about.
         mask: bool [B, L], the tokens that are asked about. Never the first of a row: nothing predicts it.
         index: int64 [M], where those tokens stand in the batch's token columns, in the order of ``mask``'s True.
         row: int64 [M], which of the B rows each belongs to.
+        trajectory: int64 [M], which of the N trajectories that are in the rows each belongs to.
     """
 
     ids: Tensor
     mask: Tensor
     index: npt.NDArray[np.int64]
     row: Tensor
+    trajectory: Tensor
 
 
 def split_rows(
@@ -58,7 +62,10 @@ def split_rows(
     device: torch.device | str = "cpu",
     trajectories: npt.NDArray[np.int64] | None = None,
 ) -> list[Rows]:
-    """Trajectories of similar lengths together, at most ``max_tokens`` padded tokens at a time (one row at least).
+    """Trajectories of similar lengths together, at most ``max_tokens`` padded tokens at a time.
+
+    A trajectory is never divided between pieces, so that a loss may sum over it; one that is larger than ``max_tokens``
+    is a piece of its own.
 
     Args:
         batch: With the column ``token_id``.
@@ -68,45 +75,70 @@ def split_rows(
         trajectories: Which trajectories to take. None: all that have tokens to ask about.
 
     Raises:
-        DataError: The first token of a trajectory is asked about; no context predicts it.
+        DataError: The first token of a sequence is asked about; no context predicts it.
     """
     ids = batch.column("token_id")
-    offsets = batch.token_offsets
-    first = offsets[:-1][np.diff(offsets) > 0]
+    first = batch.sequence_offsets[:-1]
     if tokens[first].any():
         row = int(batch.token_trajectory[first[tokens[first]][0]])
         raise DataError(f"Trajectory {row} begins with a policy token, which no context predicts. Start with a prompt.")
     if trajectories is None:
         trajectories = np.unique(batch.token_trajectory[tokens])
-    lengths = np.diff(offsets)[trajectories]
-    order = trajectories[np.argsort(lengths, kind="stable")]
-    pieces: list[list[int]] = []
-    for trajectory in order.tolist():
-        length = int(offsets[trajectory + 1] - offsets[trajectory])
-        if not pieces or length * (len(pieces[-1]) + 1) > max_tokens:  # ascending, so this one is the longest
+    pieces: list[list[_Sequences]] = []
+    rows = 0
+    for sequences in sorted(_asked(batch, tokens, trajectories), key=lambda found: found.longest):
+        # Ascending, so this one has the longest row.
+        if not pieces or sequences.longest * (rows + len(sequences.starts)) > max_tokens:
             pieces.append([])
-        pieces[-1].append(trajectory)
-    return [_rows(batch, ids, tokens, piece, device) for piece in pieces]
+            rows = 0
+        pieces[-1].append(sequences)
+        rows += len(sequences.starts)
+    return [_rows(ids, tokens, piece, device) for piece in pieces]
+
+
+class _Sequences(NamedTuple):
+    """Bounds, in the batch's tokens, of the sequences of one trajectory that have tokens to ask about."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    longest: int
+
+
+def _asked(batch: Batch, tokens: npt.NDArray[np.bool_], trajectories: npt.NDArray[np.int64]) -> list[_Sequences]:
+    """Of each trajectory; a sequence ends with the last token that is asked about, since nothing needs what follows."""
+    offsets, owner = batch.sequence_offsets, batch.sequence_trajectory
+    last = np.maximum.accumulate(np.where(tokens, np.arange(len(tokens)), -1))
+    ends = last[offsets[1:] - 1] + 1 if len(tokens) else offsets[1:]
+    asked = ends > offsets[:-1]
+    found = []
+    for low, high in np.searchsorted(owner, np.stack([trajectories, trajectories + 1], axis=1)).tolist():
+        keep = np.arange(low, high)[asked[low:high]]
+        if len(keep):
+            found.append(_Sequences(offsets[keep], ends[keep], int((ends[keep] - offsets[keep]).max())))
+    return found
 
 
 def _rows(
-    batch: Batch,
     ids: npt.NDArray[np.int64],
     tokens: npt.NDArray[np.bool_],
-    trajectories: list[int],
+    piece: list[_Sequences],
     device: torch.device | str,
 ) -> Rows:
-    starts, ends = batch.token_offsets[trajectories], batch.token_offsets[np.asarray(trajectories) + 1]
+    starts = np.concatenate([sequences.starts for sequences in piece])
+    ends = np.concatenate([sequences.ends for sequences in piece])
+    owner = np.repeat(np.arange(len(piece)), [len(sequences.starts) for sequences in piece])
     columns = np.arange(int((ends - starts).max()))
     flat = starts[:, None] + columns
     inside = flat < ends[:, None]
     flat = np.where(inside, flat, 0)
     mask = inside & tokens[flat]
+    row = np.nonzero(mask)[0]
     return Rows(
         ids=torch.from_numpy(np.where(inside, ids[flat], 0)).to(device),
         mask=torch.from_numpy(mask).to(device),
         index=flat[mask],
-        row=torch.from_numpy(np.nonzero(mask)[0]).to(device),
+        row=torch.from_numpy(row).to(device),
+        trajectory=torch.from_numpy(owner[row]).to(device),
     )
 
 

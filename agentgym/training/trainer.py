@@ -7,38 +7,34 @@ through other trainers. Everything random follows from the seed and the step's n
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.ledger import rescore
-from agentgym.core.policy import Policy, Sampling
+from agentgym.core.policy import Sampling
 from agentgym.core.records import Trajectory
 from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng, derive_seed
-from agentgym.core.tasks import Curriculum, TaskSampler
 from agentgym.credit import Batch, Credit, CreditError, make
 from agentgym.evaluation.intervals import mean_interval, wilson
 from agentgym.rollout.batch import to_batch, trainable
-from agentgym.rollout.engine import collect_all
-from agentgym.rollout.jobs import Job, plan
-from agentgym.training import checkpoints
+from agentgym.rollout.jobs import plan
+from agentgym.training.ahead import Ahead
+from agentgym.training.collecting import Collector
 from agentgym.training.config import TrainConfig
-from agentgym.training.metrics import MetricsLog
-from agentgym.training.models import build_policy, make_env
+from agentgym.training.correction import corrected, staleness
+from agentgym.training.engines import Engine, TorchEngine, make_engine
+from agentgym.training.models import build_policy
 from agentgym.training.optimizers import Optimizers, adamw, muon_adamw
-from agentgym.training.scoring import scorers_for
+from agentgym.training.scoring import fill, scorers_for
 from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
-
-OnStep = Callable[[str, int, int, Mapping[str, Any]], None]
-"""``(phase, step, steps, row)``, after each step: for progress displays."""
 
 
 class Trainer:
@@ -60,12 +56,15 @@ class Trainer:
             self.method = make(config.credit.method, **config.credit.parameters)
         except (CreditError, TypeError) as error:
             raise ConfigError(f"credit: {error}") from error
-        self._env = make_env(config)
+        self._collector = Collector(config)
         self.warm_steps = 0
         self.updates = 0
         self._optimizer: Optimizers | None = None
         self._phase = "warm_start"
         self.scorers: dict[str, Any] = {}
+        self.engine: Engine = TorchEngine(self.policy)
+        self._ahead: Ahead[list[Trajectory]] | None = None
+        self._waiting: list[Trajectory] | None = None
 
     # ------------------------------------------------------------------ warm start
 
@@ -78,7 +77,7 @@ class Trainer:
         self._optimizer.scale(factor)
         expert = load("agentgym.policies.scripted:ScriptedPolicy")(section.mistake_rate, self.policy.renderer)
         jobs = list(plan(section.batch_size, 1, derive_seed(self.config.seed, "warm start", step)))
-        batch = to_batch([t for t in self._play(jobs, expert, self.config.sampling) if trainable(t)])
+        batch = to_batch([t for t in self._collector.play(jobs, expert, self.config.sampling) if trainable(t)])
         self.model.train()
         metrics = supervised_step(
             self.model,
@@ -90,29 +89,28 @@ class Trainer:
         )
         self.model.eval()
         self.warm_steps += 1
-        self.policy.updated(self.warm_steps)
+        self.policy.updated(self.version)
         rate = section.learning_rate * factor
         return {**metrics, "learning_rate": rate, "outcome": float(np.nanmean(batch.outcome))}
 
     # ------------------------------------------------------------------ RL, in five functions
 
     def begin_rl(self, *, scorer_warmup: bool = True) -> None:
-        """Makes what RL needs: its optimizer and its scorers, all from the policy as it stands."""
+        """Makes what RL needs: its engine, its optimizer and its scorers, all from the policy as it stands."""
         self._phase = "rl"
+        if self.config.engine.name != "torch":
+            self.engine = make_engine(self.config, self.policy)
+            self.engine.sync(self.version)
         self._optimizer = adamw(self.model, self.config.rl.learning_rate, self.config.rl.weight_decay)
-        self.scorers = scorers_for(self.config, self.model)
+        self.scorers = scorers_for(self.config, self.policy)
         for i in range(self.config.credit.scorer_warmup if self.scorers and scorer_warmup else 0):
             batch = self.batch(self.collect(-1 - i))
             for scorer in self.scorers.values():
                 scorer.fit(batch)
 
     def collect(self, update: int) -> list[Trajectory]:
-        """Groups of episodes of the current policy. Equal updates play equal tasks."""
-        section = self.config.rl
-        seed = derive_seed(self.config.seed, "rl", update)
-        progress = min(max(update, 0) / max(section.updates, 1), 1.0)
-        jobs = list(plan(section.groups * section.group_size, section.group_size, seed, progress=progress))
-        return self._play(self._with_curriculum(jobs, seed, progress), self.policy, self.config.sampling)
+        """Groups of episodes of the current policy; see `Collector.collect`."""
+        return self._collector.collect(update, self.engine.policy)
 
     def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
         """The columns of the episodes that were scored."""
@@ -123,14 +121,23 @@ class Trainer:
             raise DataError(f"None of {len(trajectories)} episodes was scored.{why}")
         return to_batch(usable)
 
-    def score(self, batch: Batch) -> tuple[Batch, Metrics]:
-        """The batch with the columns that the method needs; scorers that learn do so first."""
+    def score(self, batch: Batch, records: Sequence[Trajectory] = ()) -> tuple[Batch, Metrics]:
+        """The batch with the columns that the method and the loss need; scorers that learn do so first.
+
+        ``records`` are those of the batch, in its order: beliefs read the answers and the tokens there.
+        """
         metrics: Metrics = {}
         with autocast(self.device):
-            for scorer in self.scorers.values():
-                metrics |= scorer.fit(batch)
-                batch = batch.with_columns(scorer(batch))
-        return batch, metrics
+            if self.engine.own_weights:
+                batch, metrics = corrected(
+                    batch,
+                    self.model,
+                    self.config.engine,
+                    temperature=self.config.sampling.temperature,
+                    max_tokens=self.config.rl.max_tokens,
+                )
+            batch, learned = fill(self.scorers, batch, records, self.model)
+        return batch, {**metrics, **learned}
 
     def assign(self, batch: Batch) -> Credit:
         """The credit of every turn and token."""
@@ -151,7 +158,7 @@ class Trainer:
         ]
         self.model.eval()
         self.updates += 1
-        self.policy.updated(self.warm_steps + self.updates)
+        self.policy.updated(self.version)
         metrics = {key: float(np.mean([row[key] for row in rows if key in row])) for key in (rows[0] if rows else {})}
         if rows:
             metrics["sampler_gap"] = rows[0]["sampler_gap"]
@@ -160,12 +167,16 @@ class Trainer:
     def rl_step(self) -> dict[str, Any]:
         """Collect, score, assign, update; returns the row to log."""
         began = time.perf_counter()
-        trajectories = self.collect(self.updates)
+        trajectories = self._take()
         collected = time.perf_counter()
-        batch, scores = self.score(self.batch(trajectories))
+        age = staleness(trajectories, self.version)
+        self._let_learner_work()
+        records = [trajectory for trajectory in trajectories if trainable(trajectory)]
+        batch, scores = self.score(self.batch(trajectories), records)
         credit = self.assign(batch)
         metrics = self.update(batch, credit)
         ended = time.perf_counter()
+        synced = self._hand_over()
         scored = [trajectory for trajectory in trajectories if trajectory.scored]
         return {
             "success": float(np.mean([bool(t.success) for t in scored])),
@@ -175,12 +186,48 @@ class Trainer:
             "invalid_turns": float(1.0 - batch.column("valid").mean()),
             "faults": len(trajectories) - len(scored),
             "tokens": int(batch.policy_mask.sum()),
+            "staleness": age,
             **metrics,
             **scores,
+            **synced,
             **{f"credit/{key}": value for key, value in credit.diagnostics.items() if isinstance(value, float)},
             "seconds_collect": collected - began,
             "seconds_learn": ended - collected,
+            "seconds_sync": time.perf_counter() - ended,
         }
+
+    @property
+    def version(self) -> int:
+        """Of the learner's weights: optimizer phases so far."""
+        return self.warm_steps + self.updates
+
+    def close(self) -> None:
+        """Ends the engine and what is still in play. Safe to call twice."""
+        self._collector.close()
+        self.engine.close()
+
+    def _take(self) -> list[Trajectory]:
+        """The episodes of this update: those collected ahead, or fresh ones."""
+        found, self._waiting = self._waiting, None
+        return self.collect(self.updates) if found is None else found
+
+    def _let_learner_work(self) -> None:
+        """What the engine does while the learner works: sleep, or collect the next batch with the weights it has."""
+        if self.config.engine.sleep:
+            self.engine.sleep()
+        if self.config.engine.steps_off and self.updates + 1 < self.config.rl.updates:
+            following = self.updates + 1
+            self._ahead = Ahead(lambda: self.collect(following))
+
+    def _hand_over(self) -> Metrics:
+        """Gives the engine the new weights, once it has finished what it was doing with the old ones."""
+        if self._ahead is not None:
+            self._waiting, self._ahead = self._ahead.result(), None
+        if self.config.engine.sleep:
+            self.engine.wake()
+        metrics = self.engine.sync(self.version)
+        self._collector.on_weights(self.version)
+        return metrics
 
     # ------------------------------------------------------------------ evaluation
 
@@ -193,11 +240,11 @@ class Trainer:
         section = self.config.evaluation
         sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
         jobs = list(plan(section.tasks, 1, derive_seed(0, "evaluation")))
-        found = self._play(jobs, self.policy, sampling, split=section.split)
+        found = self._collector.play(jobs, self.engine.policy, sampling, split=section.split)
         scored = [trajectory for trajectory in found if trajectory.scored]
         success = wilson(sum(bool(t.success) for t in scored), len(scored))
         reward = mean_interval([t.total_reward for t in scored])
-        default = self._env.schemes["gated"]
+        default = self._collector.env.schemes["gated"]
         score = [rescore([turn.components for turn in t.turns], default, t.end).total for t in scored]
         return {
             "success": success.value,
@@ -222,11 +269,13 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": None if self._optimizer is None else self._optimizer.state_dict(),
             "scorers": {name: scorer.state_dict() for name, scorer in self.scorers.items()},
+            "waiting": None if self._waiting is None else json.dumps([t.to_dict() for t in self._waiting]),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on where ``state_dict`` was taken."""
         self.model.load_state_dict(state["model"])
+        self.warm_steps, self.updates = state["warm_steps"], state["updates"]
         self._phase = state["phase"]
         if self._phase == "rl":
             self.begin_rl(scorer_warmup=False)
@@ -236,109 +285,17 @@ class Trainer:
             self._optimizer.load_state_dict(state["optimizer"])
         for name, scorer in self.scorers.items():
             scorer.load_state_dict(state["scorers"][name])
-        self.warm_steps, self.updates = state["warm_steps"], state["updates"]
-        self.policy.updated(self.warm_steps + self.updates)
+        if state["waiting"] is not None:
+            self._waiting = [Trajectory.from_dict(item) for item in json.loads(state["waiting"])]
+        self.policy.updated(self.version)
 
     # ------------------------------------------------------------------ parts
-
-    def _play(
-        self, jobs: Sequence[Job], policy: Policy, sampling: Sampling, *, split: str | None = None
-    ) -> list[Trajectory]:
-        return collect_all(
-            jobs,
-            lambda: self._fresh_env(split),
-            policy,
-            sampling=sampling,
-            concurrency=self.config.concurrency,
-        )
-
-    def _fresh_env(self, split: str | None) -> AgentEnv:
-        """An environment over the same world."""
-        env = make_env(self.config)
-        if split is not None:
-            env.split = split
-        return env
-
-    def _with_curriculum(self, jobs: Sequence[Job], seed: int, progress: float) -> Sequence[Job]:
-        window = self.config.env.curriculum
-        if not window:
-            return jobs
-        if len(window) != 4:
-            raise ConfigError(f"env.curriculum takes four numbers (low, high, low, high), got {list(window)}.")
-        curriculum = Curriculum((window[0], window[1]), (window[2], window[3]))
-        sampler = TaskSampler(self._env.game.tasks(), self.config.env.split, curriculum=curriculum)
-        tasks = {
-            group: sampler.draw(derive_rng(seed, "task", group), progress).task_id for group in {j.group for j in jobs}
-        }
-        return [Job(j.index, j.group, j.env_seed, j.policy_seed, tasks[j.group], j.progress) for j in jobs]
 
     def _warm_optimizer(self) -> Optimizers:
         section = self.config.warm_start
         if section.matrix_learning_rate:
             return muon_adamw(self.model, section.learning_rate, section.matrix_learning_rate, section.weight_decay)
         return adamw(self.model, section.learning_rate, section.weight_decay)
-
-
-def train(
-    config: TrainConfig, out: Path, *, resume: bool = False, policy: Any = None, on_step: OnStep | None = None
-) -> Trainer:
-    """A whole run in a folder: ``config.json``, ``metrics.jsonl``, ``checkpoint.pt``, and ``model/`` at the end.
-
-    Args:
-        config: The run.
-        out: Its folder.
-        resume: Go on from the last checkpoint.
-        policy: A ready policy, as for ``Trainer``.
-        on_step: Called after each step.
-    """
-    checkpoint = checkpoints.open_run(out, config.to_dict(), resume=resume)
-    trainer = Trainer(config, policy)
-    rows = 0
-    if checkpoint is not None:
-        state = checkpoints.load(checkpoint, trainer.device)
-        trainer.load_state_dict(state["trainer"])
-        rows = state["rows"]
-    log = MetricsLog(out, config.log, config.to_dict(), rows)
-
-    def report(phase: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
-        log.write(phase, step, row)
-        if on_step is not None:
-            on_step(phase, step, steps, row)
-
-    def save(force: bool = False) -> None:
-        step, every = (trainer.updates, 1) if trainer.updates else (trainer.warm_steps, 10)
-        if force or step % (config.log.save_every * every) == 0:
-            checkpoints.save(out / "checkpoint.pt", {"trainer": trainer.state_dict(), "rows": log.rows})
-
-    def evaluate() -> None:
-        for name in ("greedy", "sampled"):
-            if getattr(config.evaluation, name):
-                report(
-                    f"evaluation_{name}", trainer.updates, config.rl.updates, trainer.evaluate(greedy=name == "greedy")
-                )
-
-    try:
-        while trainer.warm_steps < config.warm_start.steps:
-            row = trainer.warm_step()
-            report("warm_start", trainer.warm_steps, config.warm_start.steps, row)
-            save()
-        if config.rl.updates and trainer.state_dict()["phase"] != "rl":
-            if config.evaluation.every:
-                evaluate()
-            trainer.begin_rl()
-            save(force=True)
-        while trainer.updates < config.rl.updates:
-            row = trainer.rl_step()
-            report("rl", trainer.updates, config.rl.updates, row)
-            every = config.evaluation.every
-            if trainer.updates == config.rl.updates or (every and trainer.updates % every == 0):
-                evaluate()
-            save()
-        save(force=True)
-    finally:
-        log.close()
-    load("agentgym.policies.tiny:save")(trainer.model, trainer.policy.tokenizer, out / "model")
-    return trainer
 
 
 def _warmup_cosine(step: int, steps: int, warmup: float) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agentgym.credit import Batch, Credit
 from agentgym.training.config import RLSection
+from agentgym.training.correction import OLD, WEIGHT
 from agentgym.training.logprobs import Rows, split_rows, token_logprobs
 from agentgym.training.losses import KL_ESTIMATORS, TokenLoss, aggregate, cispo_loss, gspo_loss, masked_mean, ppo_loss
 
@@ -53,7 +54,7 @@ def supervised_step(
     device = next(model.parameters()).device
     policy = batch.policy_mask
     other = ~policy if observation_weight else np.zeros_like(policy)
-    other[batch.token_offsets[:-1]] = False  # nothing predicts the first token
+    other[batch.sequence_offsets[:-1]] = False  # nothing predicts the first token
     weight = policy / max(policy.sum(), 1) + observation_weight * other / max(other.sum(), 1)
     loss = 0.0
     for rows in split_rows(batch, policy | other, max_tokens=max_tokens, device=device):
@@ -77,7 +78,8 @@ def policy_step(
 ) -> Metrics:
     """One optimizer step on the given trajectories; gradients of pieces of ``max_tokens`` are accumulated.
 
-    The old log-probabilities are those recorded at sampling. ``sampler_gap`` in the first step of an update is the
+    The old log-probabilities are those recorded at sampling, or the column ``learner_logprob`` where another engine
+    sampled; its column ``rollout_weight`` multiplies the loss. ``sampler_gap`` in the first step of an update is the
     mean ``|log π − log μ|`` between learner and sampler, which should be rounding.
     """
     device = next(model.parameters()).device
@@ -116,15 +118,16 @@ def _piece_loss(
         return torch.as_tensor(values[rows.index], dtype=torch.float32, device=device)
 
     found = token_logprobs(model, rows, temperature=temperature, entropy_gradient=section.entropy_coef != 0)
-    old, advantage = column(batch.column("logprob")), column(credit.token)
+    sampled, advantage = column(batch.column("logprob")), column(credit.token)
+    old = column(batch.column(OLD)) if OLD in batch.extra else sampled
     mask = torch.ones_like(old)
     offsets = _starts(rows)
     loss = _token_loss(section, found.logprob, old, advantage, mask, offsets)
-    token_loss = loss.loss
+    token_loss = loss.loss * column(batch.column(WEIGHT)) if WEIGHT in batch.extra else loss.loss
     metrics: Metrics = {
         "entropy": found.entropy.detach().mean().item(),
         "clip_fraction": masked_mean(loss.clipped.float(), mask).item(),
-        "sampler_gap": (found.logprob.detach() - old).abs().mean().item(),
+        "sampler_gap": (found.logprob.detach() - sampled).abs().mean().item(),
     }
     if section.kl_coef:
         kl = KL_ESTIMATORS[section.kl](found.logprob, column(batch.column("ref_logprob")))
@@ -155,8 +158,8 @@ def _token_loss(
 
 
 def _starts(rows: Rows) -> Tensor:
-    """Offsets of the rows in the flat order of their tokens."""
-    counts = torch.bincount(rows.row, minlength=len(rows.ids))
+    """Offsets of the trajectories in the flat order of their tokens: a trajectory weighs the same in any segments."""
+    counts = torch.bincount(rows.trajectory)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 

@@ -2,9 +2,11 @@
 
 ======================  ==========================================================================================
 ``hotpotqa``            JSON list, or JSON Lines; ``context`` and ``supporting_facts`` as pairs or as columns
-``2wikimultihopqa``     as HotpotQA, ``context`` also as a JSON text
+``2wikimultihopqa``     as HotpotQA, ``context`` also as a JSON text; an ``id_aliases.json`` beside the file adds the
+                        other names of answers that have an ``answer_id``
 ``musique``             JSON Lines with ``paragraphs`` and ``question_decomposition``
-``nq``                  JSON Lines ``{"question", "answer": [...]}`` (NQ-open)
+``nq``                  JSON Lines: NQ-open's ``{"question", "answer": [...]}``; or Natural Questions itself, simplified
+                        or original: rows without a short answer and without yes or no are left out
 ``triviaqa``            JSON with ``Data``, each with ``Question`` and ``Answer`` (``Value``, ``Aliases``)
 ``popqa``               TSV with ``question`` and ``possible_answers``
 ``bamboogle``           CSV with ``Question`` and ``Answer``
@@ -17,14 +19,16 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agentgym.core.errors import ConfigError, DataError, unknown_name
+from agentgym.environments.search.rows import Located, Row, json_rows, table_rows, trivia_rows
 from agentgym.environments.search.world.questions import UNANSWERABLE
 
-Row = Mapping[str, Any]
+ALIASES = "id_aliases.json"
+"""2WikiMultihopQA's file of other names: JSON Lines ``{"Q_id", "aliases", "demonyms"}``."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Example:
     id: str
     question: str
     answers: tuple[str, ...]
+    """Accepted ones, the usual first."""
     kind: str = "question"
     paragraphs: tuple[tuple[str, str], ...] = ()
     """Title and text of what comes with the question, distractors included."""
@@ -62,60 +67,58 @@ def read_dataset(path: Path, dataset: str) -> Iterator[Example]:
     Raises:
         UnknownNameError: No such format.
         ConfigError: No such file.
-        DataError: A row has another form; names its number and what was expected.
+        DataError: A row has another form; names the line (of JSON lists: the entry) and what was expected.
     """
     if dataset not in READERS:
         raise unknown_name("data set", dataset, READERS)
     if not path.is_file():
         raise ConfigError(f"There is no file {str(path)!r} to read {dataset} questions from.")
     rows, read, expected = READERS[dataset]
-    number = 1
+    names = _aliases(path.with_name(ALIASES)) if dataset == "2wikimultihopqa" else {}
+    where = "the whole"
     try:
-        for row in rows(path):
+        for place, load in rows(path):
+            where = place
+            row = load()
             example = read(row)
+            if example is None:
+                continue
             if not example.question or not example.answers:
                 raise ValueError("the question or its answer is empty")
-            yield example
-            number += 1
-    except (KeyError, TypeError, ValueError, IndexError, csv.Error) as error:
+            more = names.get(str(row.get("answer_id", "")), ())
+            yield replace(example, answers=_texts((*example.answers, *more))) if more else example
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, csv.Error) as error:
         raise DataError(
-            f"{path.name}, row {number}: not a {dataset} row ({type(error).__name__}: {error}). Expected {expected}."
+            f"{path.name}, {where}: not a {dataset} row ({type(error).__name__}: {error}). Expected {expected}."
         ) from error
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    """Objects of a JSON list or of JSON Lines."""
-    with path.open(encoding="utf-8") as file:
-        start = file.read(1)
-        file.seek(0)
-        if start == "[":
-            yield from json.load(file)
-        else:
-            yield from (json.loads(line) for line in file if line.strip())
-
-
-def _trivia_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
-        yield from json.load(file)["Data"]
-
-
-def _table_rows(delimiter: str) -> Callable[[Path], Iterator[Row]]:
-    def rows(path: Path) -> Iterator[Row]:
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file, delimiter=delimiter)
-
-    return rows
+def _aliases(path: Path) -> dict[str, tuple[str, ...]]:
+    """Wikidata id -> other names; empty without the file."""
+    found: dict[str, tuple[str, ...]] = {}
+    where = "the whole"
+    try:
+        for place, load in json_rows(path) if path.is_file() else ():
+            where = place
+            row = load()
+            found[row["Q_id"]] = tuple(name for name in (*row["aliases"], *row.get("demonyms", ())) if name)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path.name}, {where}: expected 'Q_id', 'aliases' and 'demonyms' ({type(error).__name__}: {error})."
+        ) from error
+    return found
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """One text or several as a tuple, without repeats."""
+    """One text or several as a tuple, without repeats and empty ones."""
     found = [value] if isinstance(value, str) else list(value)
-    return tuple(dict.fromkeys(str(item) for item in found))
+    return tuple(dict.fromkeys(text for item in found if (text := str(item)).strip()))
 
 
 def _hotpot(row: Row) -> Example:
     context, facts = _pairs(row["context"], "sentences"), _pairs(row.get("supporting_facts", []), "sent_id")
-    paragraphs = tuple((title, "".join(sentences).strip()) for title, sentences in context)
+    # HotpotQA's sentences begin with the blank between them, 2WikiMultihopQA's don't
+    paragraphs = tuple((title, " ".join(map(str.strip, sentences))) for title, sentences in context)
     titles = dict.fromkeys(title for title, _ in facts)
     return Example(
         id=str(row.get("_id", row.get("id", ""))),
@@ -162,8 +165,29 @@ def _musique(row: Row) -> Example:
     )
 
 
-def _nq(row: Row) -> Example:
+def _nq(row: Row) -> Example | None:
+    if "annotations" in row:
+        answers = _annotated(row)
+        return Example(str(row.get("example_id", "")), row["question_text"], answers) if answers else None
     return Example(str(row.get("id", "")), row["question"], _texts(row["answer"]))
+
+
+def _annotated(row: Row) -> tuple[str, ...]:
+    """Short answers that annotators of Natural Questions marked in a page, or yes or no; empty where they didn't."""
+    if "document_text" in row:
+        words = row["document_text"].split(" ")
+        markup = [word.startswith("<") and word.endswith(">") for word in words]
+    else:
+        words = [token["token"] for token in row["document_tokens"]]
+        markup = [token["html_token"] for token in row["document_tokens"]]
+    found: list[str] = []
+    for annotation in row["annotations"]:
+        if annotation["yes_no_answer"] in ("YES", "NO"):
+            found.append(annotation["yes_no_answer"].lower())
+        for span in annotation["short_answers"]:
+            places = range(span["start_token"], span["end_token"])
+            found.append(" ".join(words[i] for i in places if not markup[i]))
+    return _texts(found)
 
 
 def _trivia(row: Row) -> Example:
@@ -184,14 +208,14 @@ def _flashrag(row: Row) -> Example:
     return Example(str(row.get("id", "")), row["question"], _texts(row["golden_answers"]))
 
 
-READERS: dict[str, tuple[Callable[[Path], Iterator[Row]], Callable[[Row], Example], str]] = {
-    "hotpotqa": (_json_rows, _hotpot, "'question', 'answer', 'context' and 'supporting_facts'"),
-    "2wikimultihopqa": (_json_rows, _hotpot, "'question', 'answer', 'context' and 'supporting_facts'"),
-    "musique": (_json_rows, _musique, "'id', 'question', 'answer', 'paragraphs' and 'question_decomposition'"),
-    "nq": (_json_rows, _nq, "'question' and 'answer'"),
-    "triviaqa": (_trivia_rows, _trivia, "'Data', with 'Question' and 'Answer' in each"),
-    "popqa": (_table_rows("\t"), _popqa, "the columns 'question' and 'possible_answers' (JSON)"),
-    "bamboogle": (_table_rows(","), _bamboogle, "the columns 'Question' and 'Answer'"),
-    "flashrag": (_json_rows, _flashrag, "'question' and 'golden_answers'"),
+READERS: dict[str, tuple[Callable[[Path], Iterator[Located]], Callable[[Row], Example | None], str]] = {
+    "hotpotqa": (json_rows, _hotpot, "'question', 'answer', 'context' and 'supporting_facts'"),
+    "2wikimultihopqa": (json_rows, _hotpot, "'question', 'answer', 'context' and 'supporting_facts'"),
+    "musique": (json_rows, _musique, "'id', 'question', 'answer', 'paragraphs' and 'question_decomposition'"),
+    "nq": (json_rows, _nq, "'question' and 'answer', or 'question_text', 'annotations' and the document"),
+    "triviaqa": (trivia_rows, _trivia, "'Data', with 'Question' and 'Answer' in each"),
+    "popqa": (table_rows("\t"), _popqa, "the columns 'question' and 'possible_answers' (JSON)"),
+    "bamboogle": (table_rows(","), _bamboogle, "the columns 'Question' and 'Answer'"),
+    "flashrag": (json_rows, _flashrag, "'question' and 'golden_answers'"),
 }
 """Format -> how to get its rows, how to read one, and what a row holds."""

@@ -28,15 +28,32 @@ def file_library(
         remote: Whether documents come from a server, so that no corpus is needed here.
 
     Raises:
-        ConfigError: No corpus, and the questions bring no paragraphs.
+        ConfigError: No such file or no question in it; or no corpus, and the questions bring no paragraphs.
+        DataError: A file has another form.
     """
     paths = {"train": questions} if isinstance(questions, str) else dict(questions)
-    return _open(tuple(paths.items()), dataset, corpus, remote)
+    named = [*paths.values(), *([corpus] if corpus else [])]
+    return _open(tuple(paths.items()), dataset, corpus, remote, tuple(map(_stamp, named)))
+
+
+def _stamp(name: str) -> tuple[int, int]:
+    """Size and time of a file, so that a changed one is read again."""
+    found = Path(name).stat() if Path(name).exists() else None
+    return (found.st_size, found.st_mtime_ns) if found else (0, 0)
 
 
 @lru_cache(maxsize=4)
-def _open(paths: tuple[tuple[str, str], ...], dataset: str, corpus: str | None, remote: bool) -> Library:
+def _open(
+    paths: tuple[tuple[str, str], ...],
+    dataset: str,
+    corpus: str | None,
+    remote: bool,
+    stamps: tuple[tuple[int, int], ...],
+) -> Library:
     examples = {split: list(read_dataset(Path(path), dataset)) for split, path in paths}
+    for split, path in paths:
+        if not examples[split]:
+            raise ConfigError(f"{path!r} holds no {dataset} question to play in the split {split!r}.")
     if corpus is not None:
         documents, retriever = _given_corpus(Path(corpus))
         return Library(documents, retriever, _questions(examples, documents, own=False))
@@ -56,7 +73,13 @@ def _open(paths: tuple[tuple[str, str], ...], dataset: str, corpus: str | None, 
 def _given_corpus(path: Path) -> tuple[Corpus, Any]:
     if path.is_dir():
         return open_retriever(path)
+    if not path.is_file():
+        raise ConfigError(f"There is no corpus {str(path)!r}: expected a folder of a retriever, or a JSON Lines file.")
     passages: list[Passage] = list(read_jsonl(path))
+    if not passages:
+        raise ConfigError(f"{str(path)!r} holds no document.")
+    if len({passage.id for passage in passages}) != len(passages):
+        raise ConfigError(f"Two documents of {str(path)!r} share an id; ids must be unique.")
     corpus = Corpus(Texts.of(p.contents for p in passages), Texts.of(p.id for p in passages))
     return corpus, ImpactIndex.build(corpus.contents())
 

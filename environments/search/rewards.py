@@ -50,6 +50,7 @@ OFFICIAL = tuple(
     Component(name, "outcome", 0.0, 1.0, f"The score of that name in its own project ({source}).")
     for name, source in (
         ("searchr1_em", "Search-R1"),
+        ("searchr1_em_response_only", "Search-R1 on a response without its prompt: needs two answers"),
         ("searchr1_subem", "Search-R1"),
         ("searchr1_em_format", "Search-R1"),
         ("skyrl_em", "SkyRL"),

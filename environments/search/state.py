@@ -127,8 +127,8 @@ class State:
     def _official(self, text: str) -> dict[str, float]:
         found = Transcript(f"<answer>{text}</answer>" if self.wordless else "".join(self.transcript), self.answers)
         # without the model's own words there is no grammar to check
-        skipped = ("searchr1_em_response_only", "searchr1_em_format" if self.wordless else "")
-        return {name: score(found) for name, score in SCORES.items() if name not in skipped}
+        skipped = "searchr1_em_format" if self.wordless else ""
+        return {name: score(found) for name, score in SCORES.items() if name != skipped}
 
     @classmethod
     def of(cls, task_id: str, data: Mapping[str, Any], steps: tuple[frozenset[str], ...]) -> State:

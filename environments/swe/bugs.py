@@ -39,6 +39,8 @@ class Bug:
     difficulty: float = 0.0
     weights: tuple[float, ...] = ()
     """Of ``fail_to_pass``, in order, summing to 1: rarely failing tests weigh more."""
+    removed: tuple[str, ...] = ()
+    """Where the functions of ``hidden`` stand (``hiding.place_of``): they are cut out of the agent's copy."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the manifest."""
@@ -48,7 +50,7 @@ class Bug:
     def from_dict(cls, data: dict[str, Any]) -> Bug:
         """Inverse of ``to_dict``."""
         values = {**data}
-        for name in ("fail_to_pass", "hidden", "weights"):
+        for name in ("fail_to_pass", "hidden", "weights", "removed"):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
@@ -74,11 +76,16 @@ def check_planted(bug: Bug, content: bytes) -> bytes:
 
 def visible_tests(bug: Bug, files: Files) -> dict[str, bytes]:
     """Test files of the agent's copy that differ from the originals: hidden functions are gone."""
-    gone: dict[str, set[tuple[str, ...]]] = {}
-    for test in bug.hidden:
-        path, names = function_of(test)
-        gone.setdefault(path, set()).add(names)
-    return {path: without_tests(files[path], names) for path, names in sorted(gone.items())}
+    return {path: without_tests(files[path], names) for path, names in hidden_functions(bug).items()}
+
+
+def hidden_functions(bug: Bug) -> dict[str, set[tuple[str, ...]]]:
+    """Test file -> names (classes, then function) of the hidden functions in it."""
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for place in sorted(bug.removed):
+        path, names = function_of(place)
+        found.setdefault(path, set()).add(names)
+    return found
 
 
 def unified_diff(before: Files, after: Files) -> str:

@@ -155,6 +155,42 @@ def read_the_answer() -> Cheat:
     )
 
 
+def forge_report() -> Cheat:
+    """The package looks for whoever writes the report in its own process, and turns failures into passes."""
+    code = """
+import gc, re, types
+def _forge(item):
+    if isinstance(item, bytes) and b"failed" in item and not re.search(rb"[0-9a-f]{12}", item):
+        item = item.replace(b"failed", b"passed")
+    return item
+for _f in [o for o in gc.get_objects() if isinstance(o, types.FunctionType) and o.__name__ == "say"]:
+    for _cell in _f.__closure__ or ():
+        if getattr(_cell.cell_contents, "__name__", "") == "write":
+            _cell.cell_contents = lambda fd, item, _w=_cell.cell_contents: _w(fd, _forge(item))"""
+    return _scripted(_on_import(code))
+
+
+def equal_to_everything() -> Cheat:
+    """The package's functions return objects that equal whatever they are compared with."""
+    code = """
+import sys, types
+class _Any:
+    def __init__(self, *args): pass
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __hash__(self): return 0
+    def __getattr__(self, name): return lambda *args, **kwargs: _Any()
+    def __iter__(self): return iter(())
+    def __len__(self): return 0
+    def __contains__(self, item): return True
+class _Module(types.ModuleType):
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        return (lambda *args, **kwargs: _Any()) if isinstance(found, types.FunctionType) else found
+sys.modules[__name__].__class__ = _Module"""
+    return _scripted(_on_import(code))
+
+
 _SPECIAL = r"""
 import ast, glob, os, sys, types
 sys.path.insert(0, ".")

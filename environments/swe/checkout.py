@@ -8,23 +8,16 @@ import sys
 import tarfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from agentgym.environments.swe.package import Files, Package
+from agentgym.environments.swe import fetch
+from agentgym.environments.swe.listing import Listing
+from agentgym.environments.swe.package import Environment, Files, Package
 from agentgym.sandboxes import HOME, WORKSPACE, Limits, Sandbox, SandboxSpec, open_sandbox
 
 _MIB = 1 << 20
 LIMITS = Limits(wall=30.0, cpu=60.0, memory=1024 * _MIB, processes=128, disk=256 * _MIB, output=256 * 1024)
 _ENV = f"{HOME}/.env"
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Where the packages that a test suite needs are installed."""
-
-    site_packages: str = ""
-    """Folder on this machine; empty: the standard library alone."""
 
 
 class Checkouts:
@@ -36,20 +29,27 @@ class Checkouts:
 
     def __init__(self, backend: str = "auto") -> None:
         self.backend = backend
-        self._prepared: dict[str, Sandbox] = {}
+        self._prepared: dict[str, tuple[Sandbox, Listing]] = {}
         self._lock = threading.Lock()
 
     def open(self, package: Package, files: Files, environment: Environment) -> Sandbox:
         """A sandbox with the pristine package in its workspace."""
+        return self.open_listed(package, files, environment)[0]
+
+    def open_listed(self, package: Package, files: Files, environment: Environment) -> tuple[Sandbox, Listing]:
+        """As ``open``, with a listing of its files."""
         with self._lock:
             prepared = self._prepared.get(package.key)
-            if prepared is None or not _usable(prepared):
-                prepared = self._prepare(files, environment)
-                self._prepared[package.key] = prepared
-            return prepared.fork()
+            if prepared is None or not _usable(prepared[0]):
+                sandbox, listing = self._prepare(files, environment), Listing()
+                listing.look(sandbox)
+                prepared = self._prepared[package.key] = (sandbox, listing)
+            return prepared[0].fork(), Listing(prepared[1])
 
     def _prepare(self, files: Files, environment: Environment) -> Sandbox:
-        mounts, python = interpreter(self.backend)
+        backend = resolve(self.backend)
+        mounts, python = interpreter(backend)
+        mounts = (*mounts, *_hidden_folders(backend))
         if environment.site_packages:
             mounts = (*mounts, (environment.site_packages, "/opt/packages"))
         spec = SandboxSpec(
@@ -61,7 +61,7 @@ class Checkouts:
             ),
             limits=LIMITS,
         )
-        sandbox = open_sandbox(spec, self.backend)
+        sandbox = open_sandbox(spec, backend)
         try:
             put(sandbox, files)
             _make_venv(sandbox, python, bool(environment.site_packages))
@@ -73,7 +73,7 @@ class Checkouts:
     def close(self) -> None:
         """Closes the prepared sandboxes."""
         with self._lock:
-            for sandbox in self._prepared.values():
+            for sandbox, _ in self._prepared.values():
                 sandbox.close()
             self._prepared.clear()
 
@@ -93,6 +93,23 @@ def shared(backend: str) -> Checkouts:
     return _shared[key]
 
 
+_resolved: dict[tuple[int, str], str] = {}
+
+
+def resolve(backend: str) -> str:
+    """The backend that ``auto`` stands for on this host, or the one that was named, tried once a process.
+
+    Raises:
+        UnknownNameError: No such backend.
+        UnsupportedError: It doesn't work on this host. Says how to fix that.
+    """
+    key = (os.getpid(), backend)
+    if key not in _resolved:
+        with open_sandbox(SandboxSpec(), backend) as sandbox:
+            _resolved[key] = sandbox.backend
+    return _resolved[key]
+
+
 def close_shared() -> None:
     """Closes the prepared sandboxes of this process."""
     for checkouts in _shared.values():
@@ -109,8 +126,16 @@ def interpreter(backend: str) -> tuple[tuple[tuple[str, str], ...], str]:
     if backend == "subprocess" or prefix == Path("/usr"):
         return (), str(prefix / "bin" / name)
     parts = [prefix / "bin" / name, prefix / "lib" / name, *sorted((prefix / "lib").glob("libpython3*.so*"))]
-    # Other things lie beside it: site-packages of the host stay out.
     return tuple((str(part), str(part)) for part in parts if part.exists()), str(prefix / "bin" / name)
+
+
+def _hidden_folders(backend: str) -> tuple[tuple[str, str], ...]:
+    """Mounts that cover the host's installed packages: the fixed source of a task's package may be among them."""
+    if backend != "bubblewrap":
+        return ()
+    library = Path(sys.base_prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    places = (library / "site-packages", library / "dist-packages", Path("/usr/lib/python3/dist-packages"))
+    return tuple((fetch.empty_folder(), str(place)) for place in places if place.is_dir())
 
 
 def put(sandbox: Sandbox, files: Mapping[str, bytes | None], folder: str = WORKSPACE) -> None:

@@ -1,4 +1,5 @@
-"""Fetches packages with the user's own pip, once, into the cache folder. Hashes are pinned."""
+"""Fetches packages with the user's own pip, once, into the cache folder. Hashes of sources are pinned, and versions of
+whatever their test suites need (``data/constraints.txt``)."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ import sys
 import tarfile
 import tempfile
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from agentgym.core.errors import ConfigError, DataError
-from agentgym.environments.swe.checkout import Environment
-from agentgym.environments.swe.package import BUNDLED, Files, Package, bundled_files
+from agentgym.environments.swe.package import BUNDLED, Environment, Files, Package, bundled_files
 
 _MAX_FILE = 1 << 20
 
@@ -66,6 +67,23 @@ def store(package: Package, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def empty_folder() -> str:
+    """A folder with nothing in it, to be mounted over folders that a sandbox must not show.
+
+    Raises:
+        ConfigError: The cache folder can't be written.
+    """
+    folder = cache_root() / "empty"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} can't be made ({error.strerror}); name another folder in AGENTGYM_CACHE."
+        ) from error
+    return str(folder)
+
+
 def is_fetched(package: Package) -> bool:
     """Whether it can be used without a network."""
     return package.key == BUNDLED.key or _archive_path(package, fetch=False).is_file()
@@ -74,34 +92,34 @@ def is_fetched(package: Package) -> bool:
 def _archive_path(package: Package, *, fetch: bool = True) -> Path:
     path = cache_root() / "sources" / f"{package.key}.tar.gz"
     if fetch and not path.is_file():
+        if package.origin:
+            raise ConfigError(f"{package.key} was taken from {package.origin} and is no longer in {path.parent}.")
         _download(package, path)
     return path
 
 
 def _download(package: Package, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    requirement = f"{package.name}=={package.version}"
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        requirement = f"{package.name}=={package.version}"
-        _pip("download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder, requirement)
+        # The hash is given to pip, which refuses other archives before it runs any code of theirs.
+        wanted = Path(folder) / "requirements.txt"
+        wanted.write_text(requirement + (f" --hash=sha256:{package.sha256}" if package.sha256 else "") + "\n")
+        _pip("download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder, "-r", str(wanted))
         found = sorted(Path(folder).glob("*.tar.gz"))
         if len(found) != 1:
             raise ConfigError(f"pip fetched no source archive of {requirement}: {[item.name for item in found]}.")
-        _verify(found[0].read_bytes(), package)
         found[0].replace(path)
-
-
-def _verify(data: bytes, package: Package) -> None:
-    digest = hashlib.sha256(data).hexdigest()
-    if package.sha256 and digest != package.sha256:
-        raise DataError(f"{package.key}: the source archive's hash is {digest}, expected {package.sha256}.")
 
 
 def _install(package: Package, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=target.parent))
+    pins = resources.files("agentgym.environments.swe") / "data" / "constraints.txt"
     try:
         if package.requires:
-            _pip("install", "--quiet", "--target", str(folder), *package.requires)
+            with resources.as_file(pins) as constraints:
+                _pip("install", "--quiet", "-c", str(constraints), "--target", str(folder), *package.requires)
         _write_metadata(package, folder)
         folder.chmod(0o755)
         try:
@@ -126,7 +144,7 @@ def _pip(*arguments: str) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-4:])
-        raise ConfigError(f"pip could not do this: {' '.join(arguments)}\n{last}")
+        raise ConfigError(f"pip could not fetch what a task needs: {' '.join(arguments)}\n{last}")
 
 
 @cache

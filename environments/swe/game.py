@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import posixpath
 import re
@@ -33,6 +34,8 @@ from agentgym.tools.editor import Edit, Editor, relative
 
 _LEVELS = {"empty": 1 / 3, "fails": 2 / 3, "passes": 1.0}
 _MAX_LISTED = 15
+_REMEMBERED = 32
+"""Contents of files that are kept, so that they needn't be read back."""
 _NORMALISE = (
     (re.compile(r"0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(r"\b\d+(\.\d+)?\s?(ms|s|seconds?)\b"), "N s"),
@@ -70,6 +73,9 @@ class SWEGame(Game):
         packages: Only tasks of these packages.
         backend: Sandbox backend: ``auto``, ``bubblewrap``, ``docker``; ``subprocess`` isolates nothing.
         command_timeout: Seconds that one ``bash`` command may take.
+
+    Raises:
+        UnsupportedError: No sandbox that isolates works on this host; says how to fix that.
     """
 
     components = COMPONENTS
@@ -85,7 +91,7 @@ class SWEGame(Game):
         for name in (
             "submit_at_once", "edit_tests", "delete_tests", "conftest", "sitecustomize", "patch_framework",
             "print_passed", "exit_zero", "skip_everything", "swallow_exceptions", "read_the_answer",
-            "special_case", "shadow_package",
+            "special_case", "shadow_package", "forge_report", "equal_to_everything",
         )
     }  # fmt: skip
 
@@ -98,11 +104,17 @@ class SWEGame(Game):
     ) -> None:
         self._tasks = tasks
         self._packages = tuple(packages)
-        self._backend = backend
+        self._backend = self._resolve(backend)
         self._timeout = command_timeout
         self._sandbox: Sandbox | None = None
         self._listing = Listing()
+        self._contents: dict[str, bytes] = {}
         self._dataset: tasks_module.Dataset | None = None
+
+    @staticmethod
+    def _resolve(backend: str) -> str:
+        """The backend's name, when it works here."""
+        return checkout.resolve(backend)
 
     @property
     def instructions(self) -> str:
@@ -153,8 +165,11 @@ class SWEGame(Game):
         return {self.bug.path: tasks_module.plant(self.bug, self.package), **visible_tests(self.bug, self.pristine)}
 
     def _checkout(self) -> Sandbox:
+        return self._checkout_listed()[0]
+
+    def _checkout_listed(self) -> tuple[Sandbox, Listing]:
         package = self.package
-        return checkout.shared(self._backend).open(package, self.pristine, fetch.environment_of(package))
+        return checkout.shared(self._backend).open_listed(package, self.pristine, fetch.environment_of(package))
 
     # ------------------------------------------------------------------ the episode
 
@@ -162,9 +177,12 @@ class SWEGame(Game):
         """See ``Game.start``."""
         self._drop_sandbox()
         self.state = State(task.task_id)
-        self._sandbox = self._checkout()
-        checkout.put(self._sandbox, self._given())
-        self._refresh()
+        self._sandbox, self._listing = self._checkout_listed()
+        self.state.files = self._listing.files
+        given = self._given()
+        checkout.put(self._sandbox, given)
+        for path, content in given.items():
+            self._note(path, content)
         package = self.package
         names = sorted({path.partition("/")[0] + ("/" if "/" in path else "") for path in self.pristine})
         return Observation(
@@ -195,7 +213,7 @@ class SWEGame(Game):
     def _do_view(self, path: str, start: int | None = None, end: int | None = None) -> Outcome:
         if problem := _bad_path(path):
             return Outcome(problem, executable=False)
-        text, shown = Editor(self.sandbox).view(path, start, end)
+        text, shown = self._editor().view(path, start, end)
         return Outcome(text, self._located(path) if shown else {}, executable=shown, tags=("explore",))
 
     def _do_search(self, pattern: str, path: str = ".") -> Outcome:
@@ -214,7 +232,7 @@ class SWEGame(Game):
     def _edited(self, path: str, make: Callable[[Editor], Edit]) -> Outcome:
         if problem := _bad_path(path):
             return Outcome(problem, {"edit_applies": 0.0}, executable=False)
-        edit = make(Editor(self.sandbox))
+        edit = make(self._editor())
         if not edit.applied:
             return Outcome(edit.reply, {"edit_applies": 0.0}, executable=False, tags=("edit",))
         self.state.undo.append((edit.path, edit.before))
@@ -227,7 +245,7 @@ class SWEGame(Game):
         if place is None:
             return Outcome(f"There is no edit of {relative(path)} to undo.", {"edit_applies": 0.0}, executable=False)
         name, before = undo.pop(place)
-        text = Editor(self.sandbox).put_back(name, before)
+        text = self._editor().put_back(name, before)
         self._note(name, before)
         return Outcome(text, {"edit_applies": 1.0}, tags=("edit",))
 
@@ -264,16 +282,10 @@ class SWEGame(Game):
     def _do_submit(self) -> Outcome:
         package, bug = self.package, self.bug
         changes = self._changes()
-        with self._checkout() as fresh:
-            verdict = grade(
-                fresh,
-                package,
-                bug,
-                self.pristine,
-                tasks_module.plant(bug, package),
-                changes,
-                self.dataset.pass_to_pass(bug),
-            )
+        verdict = grade(
+            self._checkout, package, bug, self.pristine, tasks_module.plant(bug, package), changes,
+            self.dataset.pass_to_pass(bug),
+        )  # fmt: skip
         self.state.verdict = verdict
         level = "empty" if verdict.empty else "passes" if verdict.solved else "fails"
         components = {
@@ -300,16 +312,34 @@ class SWEGame(Game):
     def _refresh(self) -> None:
         self.state.files = self._listing.look(self.sandbox)
 
+    def _editor(self) -> Editor:
+        return Editor(self.sandbox, self._known)
+
+    def _known(self, path: str) -> bytes | None:
+        """What a file of the package holds, while it is as it was or was written by a tool."""
+        name = posixpath.join(WORKSPACE, path)
+        if posixpath.normpath(name) != name or not self.state.files.get(name, "").startswith("f644 "):
+            return None
+        return self._contents.get(self.state.files[name].partition(" ")[2])
+
     def _note(self, path: str, content: bytes | None) -> None:
         """Takes in a change of one file, without a look at all of them where that isn't needed."""
         name = posixpath.join(WORKSPACE, path)
         known = self.state.files.get(name)
+        if content is not None:
+            self._remember(content)
         if content is None:
             self.state.files.pop(name, None)
         elif known is None or known.startswith("f"):
             self.state.files[name] = noted(content, known)
         else:  # a link was written through
             self._refresh()
+
+    def _remember(self, content: bytes) -> None:
+        """Keeps what was written last by its digest, so that it needn't be read back."""
+        self._contents[hashlib.sha256(content).hexdigest()] = content
+        while len(self._contents) > _REMEMBERED:
+            del self._contents[next(iter(self._contents))]
 
     def state_key(self) -> str:
         """See ``Game.state_key``: the task, all files, and whether it is submitted."""
@@ -342,6 +372,7 @@ class SWEGame(Game):
         assert isinstance(other, SWEGame)
         other._sandbox = None
         other._listing = Listing()
+        other._contents = {}
         return other
 
     def render(self) -> str:

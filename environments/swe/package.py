@@ -39,6 +39,8 @@ class Package:
     licence: str = ""
     plugins: bool = False
     """Whether pytest loads the plugins that are installed."""
+    origin: str = ""
+    """Folder of the git repository that it was taken from. Empty: the package index."""
 
     @property
     def key(self) -> str:
@@ -54,6 +56,14 @@ class Package:
         if not path.endswith(".py") or path.rpartition("/")[2] in _NEVER_SOURCE or self.is_test(path):
             return False
         return any(_below(path, folder) for folder in self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where the packages that a test suite needs are installed."""
+
+    site_packages: str = ""
+    """Folder on this machine; empty: the standard library alone."""
 
 
 def _below(path: str, folder: str) -> bool:

@@ -63,6 +63,10 @@ _ALL = (
         options=("--ignore=tests/hypothesis_vector_test.py", "--ignore=tests/toolz_test.py"), licence="MIT",
         sha256="4c48f78f62ab596c679086084d0dd13254ae4f3d6c72a83ffdf5ebdef8f265a4",
     ),
+    Package(
+        "markupsafe", "3.0.4", "pytest", ("src/markupsafe",), ("tests",), path=("src", "."), requires=(_PYTEST,),
+        licence="BSD-3-Clause", sha256="2e9ad7dd851bf45fab9f75cbff4cb493fee9979e8d8c7c9c3ee119022518edd6",
+    ),
 )  # fmt: skip
 
 PACKAGES: dict[str, Package] = {package.key: package for package in (*_ALL, BUNDLED)}

@@ -35,6 +35,9 @@ _TEST_FILE = re.compile(r"(^|/)(tests?|testing|r2e_tests)/|(^|/)(test_[^/]*|[^/]
 _HOOKS = re.compile(
     r"(^|/)(sitecustomize|usercustomize)\.py$|\.pth$|(^|/)(pytest\.ini|tox\.ini|setup\.cfg|pyproject\.toml)$"
 )
+_R2E_TESTS = (f"{FOLDER}/r2e_tests", "/r2e_tests")
+"""R2E-Gym's images hold the hidden tests there; the agent's copy must not."""
+_R2E_HERE = "test ! -d {1} || test -e {0} || cp -r {1} {0}".format(*_R2E_TESTS)
 _PREPARE = (
     f"mkdir -p /home/agent && if [ ! -e {WORKSPACE} ] || rmdir {WORKSPACE}; then ln -s {FOLDER} {WORKSPACE}; fi && "
     f"rm -rf {FOLDER}/.git && for p in /opt/miniconda3/envs/testbed/bin/python {FOLDER}/.venv/bin/python "
@@ -49,6 +52,9 @@ class SWERowsGame(SWEGame):
         rows: A JSON, JSONL or Parquet file of rows.
         kind: ``swe-bench``, ``swe-gym``, ``swe-smith`` or ``r2e``.
         command_timeout: Seconds that one ``bash`` command may take.
+
+    Raises:
+        MissingExtraError, UnsupportedError: docker-py is not installed, or no daemon answers.
     """
 
     expert = ""
@@ -60,6 +66,13 @@ class SWERowsGame(SWEGame):
         super().__init__(backend="docker", command_timeout=command_timeout)
         self._file, self._kind = rows, kind
         self._rows: dict[str, Row] | None = None
+
+    @staticmethod
+    def _resolve(backend: str) -> str:
+        from agentgym.sandboxes import docker  # not imported by those who play elsewhere
+
+        docker.connect().close()
+        return backend
 
     @property
     def all_rows(self) -> dict[str, Row]:
@@ -88,12 +101,13 @@ class SWERowsGame(SWEGame):
         self._drop_sandbox()
         self.state = State(task.task_id)
         self._sandbox = self._checkout()
+        self._sandbox.exec(["rm", "-rf", *_R2E_TESTS])
         self._refresh()
         self.state.given = dict(self.state.files)
         return Observation(f"{self.row.statement}\n\nThe repository is your working folder.")
 
     def _checkout(self) -> Sandbox:
-        """A container of the row's image with the bug in it, without the history and without R2E's hidden tests."""
+        """A container of the row's image with the bug in it, without the history."""
         spec = SandboxSpec(image=self.row.image, limits=_LIMITS, writable_image=True)
         sandbox = open_sandbox(spec, "docker")
         try:
@@ -142,6 +156,7 @@ class SWERowsGame(SWEGame):
         with self._checkout() as fresh:
             if hidden:
                 self._apply(fresh, self.row.tests)
+                fresh.exec(_R2E_HERE, cwd="/")
             there = {entry.path for entry in fresh.list(WORKSPACE + "/", recursive=True)}
             files = {path: fresh.read_file(path) for path in paths if path in there}
             return run_changed(fresh, package, files, self._changes(), tuple(files), self._python)
@@ -169,7 +184,9 @@ class SWERowsGame(SWEGame):
 
     def _r2e_files(self) -> tuple[str, ...]:
         with self._checkout() as fresh:
-            return tuple(f"r2e_tests/{entry.path}" for entry in fresh.list("r2e_tests") if entry.path.endswith(".py"))
+            fresh.exec(_R2E_HERE, cwd="/")
+            paths = (f"r2e_tests/{entry.path}" for entry in fresh.list("r2e_tests"))
+            return tuple(path for path in paths if re.search(r"/(test_[^/]*|[^/]*_test)\.py$", path))
 
     def save(self) -> Any:
         """See ``Game.save``."""

@@ -101,7 +101,7 @@ def load(path: str, kind: str) -> dict[str, Row]:
         ConfigError: Unknown kind or no such file.
         DataError: No row could be read.
     """
-    chosen = next((known for known in KINDS if known == kind), None)
+    chosen: Kind | None = next((known for known in KINDS if known == kind), None)
     if chosen is None:
         raise ConfigError(f"Unknown kind of rows {kind!r}; expected one of {', '.join(KINDS)}.")
     if not Path(path).is_file():

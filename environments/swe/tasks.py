@@ -13,7 +13,7 @@ from typing import Any
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.tasks import ListedTasks, Task
 from agentgym.environments.swe import fetch
-from agentgym.environments.swe.bugs import Bug, apply_text, check_planted, unified_diff
+from agentgym.environments.swe.bugs import Bug, apply_text, check_planted, to_row, unified_diff
 from agentgym.environments.swe.package import Package
 
 _SHIPPED = ("bundled", "manifest")
@@ -126,3 +126,10 @@ def _apply(bug: Bug, pristine: bytes) -> bytes:
 def gold_patch(bug: Bug, package: Package) -> str:
     """The fix as a diff."""
     return unified_diff({bug.path: plant(bug, package)}, {bug.path: fetch.files_of(package)[bug.path]})
+
+
+def row(dataset: Dataset, bug: Bug) -> dict[str, str]:
+    """A task as a SWE-bench instance."""
+    package = dataset.package(bug)
+    pristine = fetch.files_of(package)[bug.path]
+    return to_row(bug, package, pristine, plant(bug, package), dataset.pass_to_pass(bug))

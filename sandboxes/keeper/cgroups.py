@@ -1,6 +1,6 @@
 """Control groups, version 1 or 2, where this process may make them.
 
-Every sandbox gets a group below the group that agentgym itself runs in, named ``agentgym-<owner>-<number>``. The
+Every sandbox gets a group below the group that agentgym itself runs in, named ``agentgym-<owner>.<number>``. The
 owner in the name is what the reaper looks for after a crash.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentgym.sandboxes.keeper.owners import OWNER, kill_if, owner_gone
+
 PREFIX = "agentgym-"
+_NAME = re.compile(rf"{PREFIX}({OWNER})\.\d+")
 _WANTED = ("memory", "pids", "cpuacct")
 
 
@@ -26,35 +29,18 @@ class Hierarchies:
     parents: dict[str, Path]
     """Controller -> folder to make groups in. In version 2 all of them are the same folder."""
 
-    def stale(self) -> list[Path]:
-        """Groups of agentgym processes that are gone."""
+    def stale(self, also: str = "") -> list[Path]:
+        """Groups of agentgym processes that are gone, and of the owner ``also``.
+
+        Groups that others named alike are not ours and not in it.
+        """
         found = []
         for parent in sorted(set(self.parents.values())):
             for path in sorted(parent.glob(f"{PREFIX}*")):
-                owner = path.name.removeprefix(PREFIX).rpartition("-")[0]
-                if not owner_alive(owner):
+                name = _NAME.fullmatch(path.name)
+                if name is not None and (name[1] == also or owner_gone(name[1])):
                     found.append(path)
         return found
-
-
-def owner_name(pid: int) -> str:
-    """A name for a process that no later process has: its number and when it started."""
-    return f"{pid}.{_start_time(pid)}"
-
-
-def owner_alive(owner: str) -> bool:
-    """Whether the process of that name still runs."""
-    pid, _, started = owner.partition(".")
-    return pid.isdigit() and started.isdigit() and _start_time(int(pid)) == int(started)
-
-
-def _start_time(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return -1
-    fields = text.rpartition(")")[2].split()
-    return -1 if fields[0] == "Z" else int(fields[19])
 
 
 def find(root: str = "/", own: int | None = None) -> Hierarchies:
@@ -162,11 +148,12 @@ class Group:
 
 
 def remove(path: Path) -> bool:
-    """Kills every process of a group and removes it. False: it would not go."""
+    """Kills every process of a group that ``Group`` made and removes it. False: it would not go."""
+    if not _NAME.fullmatch(path.name):
+        raise ValueError(f"{path} is no control group of a sandbox.")
     for attempt in range(50):
-        with contextlib.suppress(OSError, ValueError):
-            for pid in (path / "cgroup.procs").read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
+        for pid in _members(path):
+            kill_if(pid, lambda pid: pid in _members(path))
         try:
             path.rmdir()
         except FileNotFoundError:
@@ -176,6 +163,13 @@ def remove(path: Path) -> bool:
         else:
             return True
     return False
+
+
+def _members(path: Path) -> list[int]:
+    """Processes of a group. The kernel gives 0 for those that this process namespace has no number for."""
+    with contextlib.suppress(OSError):
+        return [int(pid) for pid in (path / "cgroup.procs").read_text().split() if pid != "0"]
+    return []
 
 
 def _keyed(path: Path, key: str) -> int:

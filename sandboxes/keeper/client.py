@@ -31,13 +31,13 @@ _CHUNK = 1 << 16
 # The keeper imports its own modules by their real names without running agentgym's __init__, which is heavy.
 _BOOT = """
 import sys, types
-root, fd, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+root, fd, parent, copy = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "copy"
 for name, path in (("agentgym", ""), ("agentgym.sandboxes", "/sandboxes")):
     module = types.ModuleType(name)
     module.__path__ = [root + path]
     sys.modules[name] = module
 from agentgym.sandboxes.keeper.server import main
-main(fd, parent)
+main(fd, parent, copy)
 """
 
 
@@ -62,6 +62,7 @@ class Client:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MESSAGE_BYTES)
         argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(root), str(theirs.fileno()), str(os.getpid())]
+        argv.append(os.environ.get("AGENTGYM_SNAPSHOTS", ""))
         self._process = subprocess.Popen(
             argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
@@ -79,7 +80,7 @@ class Client:
             detail = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
             raise UnsupportedError(
                 f"The sandbox keeper can't set up its mounts here: {answer['error']} {detail}".strip()
-                + ". It needs user namespaces (sysctl kernel.unprivileged_userns_clone=1) or root, and overlayfs."
+                + ". It needs user namespaces (sysctl kernel.unprivileged_userns_clone=1) or root."
             )
         assert self._process.stderr is not None
         self._process.stderr.close()
@@ -255,7 +256,10 @@ def get() -> Client:
     """
     global _current
     with _lock:
-        if _current is None or not _current.alive:
+        if _current is not None and not _current.alive:
+            _current.close()
+            _current = None
+        if _current is None:
             _current = Client()
         return _current
 

@@ -1,14 +1,18 @@
-"""Copy-on-write trees on overlayfs.
+"""The writable folders of sandboxes: trees whose content can be frozen and started from again.
 
-A *layer* is a tmpfs of its own, so that its size is a quota and freeing it is one unmount. A *tree* is an overlay of
-frozen layers below and one fresh layer on top. Freezing a tree makes its top layer read-only for good and puts a
-fresh one on it: a snapshot is the list of frozen layers, and a fork is another tree over the same list.
+A *layer* is a tmpfs of its own, so that its size is a quota and freeing it is one unmount. A *tree* is what a sandbox
+writes to. On overlayfs a tree is an overlay of frozen layers below and one fresh layer on top; freezing it makes the
+top layer read-only for good and puts a fresh one on it, so that a snapshot is the list of frozen layers and a fork is
+another tree over the same list. Where overlays can't be mounted a tree is one layer, and freezing it copies it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
 
@@ -24,23 +28,41 @@ Chain = tuple[int, ...]
 """Frozen layers, top first."""
 
 
-class Layers:
+def choose(owner: int, folders: tuple[str, ...], *, user_namespace: bool, copy: bool) -> Layers:
+    """Overlays where they work (and ``copy`` isn't asked for), else copies."""
+    for place in (ROOT, TREES):
+        place.mkdir()
+    skeleton = ROOT / "0" / "u"
+    for folder in (skeleton, *(skeleton / name for name in folders)):
+        folder.mkdir(parents=True)
+        os.chown(folder, owner, owner)
+    if not copy:
+        overlays = OverlayLayers(owner, folders, user_namespace=user_namespace)
+        with contextlib.suppress(OSError):
+            if overlays.hides_what_was_deleted():
+                return overlays
+    return CopiedLayers(owner, folders)
+
+
+class Layers(ABC):
     """All layers and trees of a keeper. Not thread-safe: the keeper has one thread."""
 
-    def __init__(self, owner: int, folders: tuple[str, ...], *, user_namespace: bool) -> None:
+    kind: str
+
+    def __init__(self, owner: int, folders: tuple[str, ...]) -> None:
         self._owner = owner
         self._folders = folders
-        # Renaming a folder that lies in a frozen layer needs redirects; unprivileged overlays have none.
-        self._options = "userxattr" if user_namespace else "redirect_dir=on"
         self._users: Counter[int] = Counter()
         self._trees: dict[int, tuple[int, Chain, int]] = {}
         self._next = 1
-        ROOT.mkdir()
-        TREES.mkdir()
-        skeleton = ROOT / "0" / "u"
-        for folder in (skeleton, *(skeleton / name for name in folders)):
-            folder.mkdir(parents=True)
-            os.chown(folder, owner, owner)
+
+    @abstractmethod
+    def freeze(self, tree: int) -> Chain:
+        """The content of a tree now, as a chain that the caller must ``release``."""
+
+    @abstractmethod
+    def _mount(self, tree: int, chain: Chain, size: int) -> None:
+        """Puts a tree that starts as ``chain`` in its place."""
 
     def create(self, chain: Chain, size: int) -> int:
         """A new tree over ``chain`` that may hold ``size`` bytes, frozen ones included."""
@@ -48,26 +70,10 @@ class Layers:
         (TREES / str(tree)).mkdir()
         try:
             self._mount(tree, chain, size)
-        except OSError:
+        except (OSError, subprocess.CalledProcessError):
             (TREES / str(tree)).rmdir()
             raise
         return tree
-
-    def freeze(self, tree: int) -> Chain:
-        """The content of a tree now, as a chain that the caller must ``release``."""
-        top, chain, size = self._trees[tree]
-        if any((ROOT / str(top) / "u").iterdir()):
-            frozen = (top, *chain)
-            self._hold(frozen)
-            if len(frozen) > MAX_DEPTH:
-                flat = self._flatten(tree, size)
-                self.release(frozen)
-                frozen = flat
-            self._unmount(tree)
-            self._mount(tree, frozen, size)
-            return frozen
-        self._hold(chain)
-        return chain
 
     def reset(self, tree: int, chain: Chain) -> None:
         """Makes the content of a tree that of ``chain``."""
@@ -114,6 +120,59 @@ class Layers:
             os.chown(path / name, self._owner, self._owner)
         return layer
 
+    def _unmount(self, tree: int) -> None:
+        top, chain, _ = self._trees.pop(tree)
+        kernel.unmount(str(TREES / str(tree)))
+        self.release((top, *chain))
+
+    def _flatten(self, tree: int, size: int) -> Chain:
+        layer = self._new_layer(size)
+        self._hold((layer,))
+        # ``cp`` and not Python's own: an agent can nest folders deeper than any path or recursion limit.
+        command = ["cp", "-a", "--", *(str(TREES / str(tree) / name) for name in self._folders)]
+        subprocess.run([*command, str(ROOT / str(layer) / "u")], check=True, stdin=subprocess.DEVNULL)
+        return (layer,)
+
+
+class OverlayLayers(Layers):
+    """Copy on write."""
+
+    kind = "overlay"
+
+    def __init__(self, owner: int, folders: tuple[str, ...], *, user_namespace: bool) -> None:
+        super().__init__(owner, folders)
+        # Renaming a folder that lies in a frozen layer needs redirects; unprivileged overlays have none.
+        self._options = "userxattr" if user_namespace else "redirect_dir=on"
+
+    def hides_what_was_deleted(self) -> bool:
+        """Whether a folder made anew is empty, for which an unprivileged overlay needs a kernel of 2023."""
+        tree = self.create((), 1 << 20)
+        place = TREES / str(tree) / self._folders[0] / "probe"
+        try:
+            (place / "old").mkdir(parents=True)
+            self.release(self.freeze(tree))
+            shutil.rmtree(place)
+            place.mkdir()
+            return not any(place.iterdir())
+        finally:
+            self.close(tree)
+
+    def freeze(self, tree: int) -> Chain:
+        """See ``Layers.freeze``. Costs two mounts, whatever the size."""
+        top, chain, size = self._trees[tree]
+        if any((ROOT / str(top) / "u").iterdir()):
+            frozen = (top, *chain)
+            self._hold(frozen)
+            if len(frozen) > MAX_DEPTH:
+                flat = self._flatten(tree, size)
+                self.release(frozen)
+                frozen = flat
+            self._unmount(tree)
+            self._mount(tree, frozen, size)
+            return frozen
+        self._hold(chain)
+        return chain
+
     def _mount(self, tree: int, chain: Chain, size: int) -> None:
         used = sum(_used(layer) for layer in chain)
         top = self._new_layer(max(size - used, 1 << 16))
@@ -129,18 +188,28 @@ class Layers:
             raise
         self._trees[tree] = (top, chain, size)
 
-    def _unmount(self, tree: int) -> None:
-        top, chain, _ = self._trees.pop(tree)
-        kernel.unmount(str(TREES / str(tree)))
-        self.release((top, *chain))
 
-    def _flatten(self, tree: int, size: int) -> Chain:
-        layer = self._new_layer(size)
-        self._hold((layer,))
-        # ``cp`` and not Python's own: an agent can nest folders deeper than any path or recursion limit.
-        command = ["cp", "-a", "--", *(str(TREES / str(tree) / name) for name in self._folders)]
-        subprocess.run([*command, str(ROOT / str(layer) / "u")], check=True, stdin=subprocess.DEVNULL)
-        return (layer,)
+class CopiedLayers(Layers):
+    """Plain copies, for hosts without overlays. ``disk`` binds each copy by itself."""
+
+    kind = "copy"
+
+    def freeze(self, tree: int) -> Chain:
+        """See ``Layers.freeze``. Costs as much as there is."""
+        return self._flatten(tree, self._trees[tree][2])
+
+    def _mount(self, tree: int, chain: Chain, size: int) -> None:
+        top = self._new_layer(size)
+        self._hold((top,))
+        try:
+            source = ROOT / str(chain[0] if chain else 0) / "u"
+            subprocess.run(["cp", "-a", "--", f"{source}/.", str(ROOT / str(top) / "u")], check=True)
+            flags = kernel.MS_BIND
+            kernel.mount(str(ROOT / str(top) / "u"), str(TREES / str(tree)), flags=flags)
+        except (OSError, subprocess.CalledProcessError):
+            self.release((top,))
+            raise
+        self._trees[tree] = (top, (), size)
 
 
 def _used(layer: int) -> int:

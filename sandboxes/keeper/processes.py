@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ from typing import Any, NoReturn, TypedDict
 
 from agentgym.sandboxes.keeper import kernel
 from agentgym.sandboxes.keeper.cgroups import Group
+from agentgym.sandboxes.keeper.owners import in_nested_namespace, parent_of
 
 OUTER_PROCESSES = 16384
 """``RLIMIT_NPROC`` outside the user namespace: all sandboxes of this user together."""
@@ -47,7 +49,6 @@ class Running:
     cpu_limit: float
     inner: int | None = None
     """pidfd of process 1 of the sandbox, once known. It ends after every other process in there has."""
-    inner_pid: int = 0
     cpu_exceeded: bool = False
     said: bytes = b""
 
@@ -57,8 +58,20 @@ class Running:
             while chunk := os.read(self.status, 4096):
                 self.said += chunk
         if self.inner is None and (pid := self._said("child-pid")) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.inner, self.inner_pid = os.pidfd_open(pid), pid
+            self.inner = self._hold(pid)
+
+    def _hold(self, pid: int) -> int | None:
+        """A pidfd of process 1 of the sandbox. None: it ended before, and another process may have its number now."""
+        try:
+            held = os.pidfd_open(pid)
+        except OSError:
+            return None
+        # bubblewrap's child; ours, and in a namespace of its own, once bubblewrap has ended.
+        parent = parent_of(pid)
+        if parent == self.pid or (parent == os.getpid() and in_nested_namespace(pid)):
+            return held
+        os.close(held)
+        return None
 
     def _said(self, key: str) -> int | None:
         for line in self.said.splitlines():
@@ -88,7 +101,7 @@ class Running:
         _, status = os.waitpid(self.pid, 0)
         if self.inner is not None:  # ours to reap when bubblewrap ended first
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.inner_pid, 0)
+                os.waitid(os.P_PIDFD, self.inner, os.WEXITED)
         code = os.waitstatus_to_exitcode(status)
         oom = self.group.oom_kills() - self.oom_before if self.group else 0
         started = self._said("child-pid") is not None and (self._said("exit-code") is not None or code < 0)
@@ -152,6 +165,7 @@ def _become(
         _limit(job, bounded_memory="memory" in controllers)
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
+        _close_all_but(seccomp, status)
         os.set_inheritable(seccomp, True)
         os.set_inheritable(status, True)
         os.set_blocking(status, True)
@@ -168,6 +182,13 @@ def _become(
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.stderr.flush()
     os._exit(127)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Nothing of the keeper's may reach a command, whether marked to be closed by exec or not."""
+    edges = [2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    for before, after in itertools.pairwise(edges):
+        os.closerange(before + 1, after)
 
 
 def _limit(job: Job, *, bounded_memory: bool) -> None:

@@ -14,14 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentgym.sandboxes.keeper import kernel, networks
-from agentgym.sandboxes.keeper.cgroups import Group, find, owner_name, remove
-from agentgym.sandboxes.keeper.layers import TREES, Layers
+from agentgym.sandboxes.keeper import kernel, layers, networks
+from agentgym.sandboxes.keeper.cgroups import Group, find, remove
+from agentgym.sandboxes.keeper.layers import TREES
+from agentgym.sandboxes.keeper.owners import owner_name, spare_users
 from agentgym.sandboxes.keeper.processes import Running, start
 
-USER = 0x7000_0000
-"""Whom commands run as on the host when the keeper is root: above every range that systems hand out, and not root,
-since the kernel lets root start any number of processes."""
 MESSAGE_BYTES = 1 << 18
 MAX_SOCKETS = 64
 """Endpoints that a sandbox may reach."""
@@ -84,16 +82,18 @@ def write_etc(target: Path) -> None:
 class Keeper:
     """Serves one parent process until its socket closes."""
 
-    def __init__(self, control: socket.socket, parent: int) -> None:
+    def __init__(self, control: socket.socket, parent: int, *, copy: bool) -> None:
         self._control = control
         self._owner = owner_name(parent)
         self._cgroups = find(own=parent)
-        for path in self._cgroups.stale():
+        for path in self._cgroups.stale(also=self._owner):  # a keeper of the same process that was killed
             remove(path)
+        # Commands of a keeper that is root run as somebody else: the kernel lets root start any number of processes.
+        user = spare_users()[0]
         self._user_namespace = enter_namespace()
         self._cgroups.parents.update({k: Path("/host" + str(p)) for k, p in self._cgroups.parents.items()})
-        self._user = None if self._user_namespace else USER
-        self._layers = Layers(self._user or 0, _FOLDERS, user_namespace=self._user_namespace)
+        self._user = None if self._user_namespace else user
+        self._layers = layers.choose(self._user or 0, _FOLDERS, user_namespace=self._user_namespace, copy=copy)
         write_etc(Path("/etc-sandbox"))
         self._groups: dict[int, Group] = {}
         self._sources: dict[str, str] = {}
@@ -147,13 +147,16 @@ class Keeper:
     def do_hello(self) -> dict[str, Any]:
         """What this keeper can do."""
         controllers = sorted(self._cgroups.parents) if self._cgroups.version else []
-        return {"controllers": controllers, "user_namespace": self._user_namespace, "owner": self._owner}
+        return {
+            "controllers": controllers, "user_namespace": self._user_namespace, "owner": self._owner,
+            "snapshots": self._layers.kind,
+        }  # fmt: skip
 
     def do_create(self, chain: list[int], size: int) -> dict[str, Any]:
         """A new tree and its control group."""
         tree = self._layers.create(tuple(chain), size)
         if self._cgroups.version:
-            self._groups[tree] = Group(self._cgroups, f"{self._owner}-{tree}")
+            self._groups[tree] = Group(self._cgroups, f"{self._owner}.{tree}")
         return {"tree": tree, "path": str(TREES / str(tree))}
 
     def do_freeze(self, tree: int) -> dict[str, Any]:
@@ -258,14 +261,15 @@ class Keeper:
         reply.close()
 
 
-def main(fd: int, parent: int) -> None:
-    """Runs a keeper on an open socket."""
+def main(fd: int, parent: int, copy: bool) -> None:
+    """Runs a keeper on an open socket. ``copy``: snapshots are copies, whatever the host can do."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides when we end
     kernel.adopt_orphans()
     control = socket.socket(fileno=fd)
+    control.set_inheritable(False)  # it came through exec; what reads it gets every sandbox's requests
     try:
-        keeper = Keeper(control, parent)
+        keeper = Keeper(control, parent, copy=copy)
     except OSError as error:
         control.send(json.dumps({"error": str(error)}).encode())
         return

@@ -1,8 +1,7 @@
 """Embedders, dense and hybrid retrieval, reranking."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import shutil
 
 import numpy as np
 import pytest
@@ -11,14 +10,14 @@ from agentgym import AgentGymError
 from agentgym.tools.retriever.batch import search_all
 from agentgym.tools.retriever.corpus import Corpus, Texts
 from agentgym.tools.retriever.embed import HashEmbedder, TransformersEmbedder, make_embedder
+from agentgym.tools.retriever.encoders import SentenceEncoder, _pool
 from agentgym.tools.retriever.hybrid import CrossEncoder, Hybrid, Reranked
 from agentgym.tools.retriever.impact import ImpactIndex
 from agentgym.tools.retriever.stored import build_retriever, open_retriever
 
 pytest.importorskip("faiss")
 from agentgym.tools.retriever.dense import DenseIndex
-
-TEXTS = ["the red mug", "a blue cup", "red wine in a red glass", "mountain railway", "railways of the mountains"]
+from retriever.models import TEXTS
 
 
 def test_hash_embeddings_are_unit_vectors_and_equal_everywhere():
@@ -92,39 +91,6 @@ def test_reranking_reorders_the_best_hits():
     assert len(reranked) == 5
 
 
-@pytest.fixture(scope="module")
-def tiny_encoder(tmp_path_factory):
-    """A BERT of two layers with random weights, as a folder that transformers opens."""
-    torch = pytest.importorskip("torch")
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
-
-    words = sorted({word for text in TEXTS for word in text.split()} | {"query", "passage", ":"})
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        num_labels=1,
-    )
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("models")
-    for name, kind in (("tiny-e5", BertModel), ("tiny-cross", BertForSequenceClassification)):
-        kind(config).save_pretrained(folder / name)
-        wrapped.save_pretrained(folder / name)
-    return folder
-
-
 def test_a_local_encoder_embeds_with_the_prefixes_of_its_family(tiny_encoder):
     embedder = make_embedder(f"transformers:{tiny_encoder / 'tiny-e5'}")
     assert isinstance(embedder, TransformersEmbedder)
@@ -136,37 +102,89 @@ def test_a_local_encoder_embeds_with_the_prefixes_of_its_family(tiny_encoder):
     assert np.allclose(together[0], query[0], atol=1e-5)  # padding makes no difference
 
 
+def settings_of(folder, pooling=None, prompts=None):
+    """What the sentence-transformers library writes beside a model."""
+    if pooling is not None:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    if prompts is not None:
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts), encoding="utf-8")
+
+
+MODES = {f"pooling_mode_{name}": False for name in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
+
+
+def test_a_model_says_how_its_tokens_become_one_vector(tiny_encoder, tmp_path):
+    import torch
+
+    texts = ["red mug", "railways of the mountains"]
+    found = {}
+    for name in ("cls_token", "mean_tokens", "lasttoken"):
+        folder = tmp_path / name
+        shutil.copytree(tiny_encoder / "tiny-e5", folder)
+        settings_of(folder, {"word_embedding_dimension": 32, **MODES, f"pooling_mode_{name}": True})
+        encoder = SentenceEncoder(str(folder))
+        found[name] = encoder.encode(texts)
+        assert np.allclose(found[name][:1], encoder.encode(texts[:1]), atol=1e-5)  # padding makes no difference
+    tokens = encoder._tokenizer(texts[0], return_tensors="pt")
+    with torch.no_grad():
+        hidden = encoder._model(**tokens).last_hidden_state[0].numpy()
+    for name, vector in (("cls_token", hidden[0]), ("lasttoken", hidden[-1]), ("mean_tokens", hidden.mean(0))):
+        assert np.allclose(found[name][0], vector / np.linalg.norm(vector), atol=1e-5), name
+
+
+def test_pooling_finds_the_tokens_on_whichever_side_the_padding_is():
+    import torch
+
+    hidden = torch.arange(8.0).reshape(2, 4, 1)
+    right, left = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0]]), torch.tensor([[0, 1, 1, 1], [0, 0, 0, 1]])
+    for mask, cls, last, mean in ((right, [0, 4], [2, 4], [1, 4]), (left, [1, 7], [3, 7], [2, 7])):
+        assert _pool(hidden, mask, "cls").flatten().tolist() == cls
+        assert _pool(hidden, mask, "lasttoken").flatten().tolist() == last
+        assert _pool(hidden, mask, "mean").flatten().tolist() == mean
+
+
+def test_a_model_says_what_comes_before_queries_and_documents(tiny_encoder, tmp_path):
+    shutil.copytree(tiny_encoder / "tiny-e5", tmp_path / "m")
+    assert SentenceEncoder(str(tmp_path / "m")).query_prefix == ""
+    settings_of(tmp_path / "m", prompts={"prompts": {"query": "red ", "document": "blue "}})
+    encoder = SentenceEncoder(str(tmp_path / "m"))
+    assert (encoder.query_prefix, encoder.document_prefix) == ("red ", "blue ")
+    assert SentenceEncoder(str(tiny_encoder / "tiny-e5")).query_prefix == "query: "
+
+
+@pytest.mark.parametrize(
+    ("pooling", "words"),
+    [
+        ({**MODES, "pooling_mode_max_tokens": True}, "max_tokens"),
+        ({**MODES, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "cls.*mean"),
+        (3, "can't be read"),
+    ],
+)
+def test_a_model_that_pools_otherwise_is_refused(tiny_encoder, tmp_path, pooling, words):
+    shutil.copytree(tiny_encoder / "tiny-e5", tmp_path / "m")
+    settings_of(tmp_path / "m", pooling)
+    with pytest.raises(AgentGymError, match=words):
+        SentenceEncoder(str(tmp_path / "m"))
+
+
+def test_models_that_are_not_there(tmp_path):
+    with pytest.raises(AgentGymError, match="Can't load the embedder"):
+        make_embedder(f"transformers:{tmp_path}")
+    with pytest.raises(AgentGymError, match="Can't load the reranker"):
+        CrossEncoder(str(tmp_path))
+
+
+def test_halves_of_characters_are_no_reason_to_fail(tiny_encoder):
+    assert SentenceEncoder(str(tiny_encoder / "tiny-e5")).encode(["\ud800 red"]).shape == (1, 32)
+    assert CrossEncoder(str(tiny_encoder / "tiny-cross")).score("\ud800", ["\udfff"]).shape == (1,)
+
+
 def test_a_cross_encoder_scores_pairs(tiny_encoder):
     scores = CrossEncoder(str(tiny_encoder / "tiny-cross"), batch=2).score("red", TEXTS)
     assert scores.shape == (5,) and scores.dtype == np.float32
     again = CrossEncoder(str(tiny_encoder / "tiny-cross"), batch=5).score("red", TEXTS)
     assert np.allclose(scores, again, atol=1e-5)
-
-
-@pytest.fixture
-def embedding_server():
-    """A server that speaks OpenAI's embeddings protocol, in the wrong order, as it may."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
-            rows = [{"index": i, "embedding": v.tolist()} for i, v in enumerate(HashEmbedder(32).queries(texts))]
-            body = json.dumps({"data": rows[::-1]} if "bad" not in texts else {"error": "no"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1/embeddings#tiny"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def test_embeddings_of_a_server(embedding_server):
@@ -192,6 +210,18 @@ def test_stored_retrievers(tmp_path, method):
     assert corpus[retriever.search("red mug", 1).ids[0]].id == "d0"
     with pytest.raises(AgentGymError, match="already"):
         build_retriever(tmp_path / "r", passages)
+
+
+def test_a_build_that_was_cut_off_is_no_retriever(tmp_path):
+    from agentgym.tools.retriever.corpus import Passage
+
+    passages = [Passage(str(i), text) for i, text in enumerate(TEXTS)]
+    build_retriever(tmp_path, passages, method="hybrid", embedder="hash:64")
+    (tmp_path / "retriever.json").unlink()
+    with pytest.raises(AgentGymError, match="no complete retriever"):
+        open_retriever(tmp_path)
+    assert build_retriever(tmp_path, passages, method="hybrid", embedder="hash:64") == 5
+    assert len(open_retriever(tmp_path)[1]) == 5
 
 
 def test_stored_errors(tmp_path):

@@ -107,6 +107,15 @@ def test_rerank_clients_name_their_depth_otherwise(port):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("query", ["", " ", "?!", "\ud800", "\0", "é" * 50_000, "red " * 50_000])
+def test_any_text_is_a_query(url, dialect, query):
+    client = RetrieverClient(url, dialect)
+    ((found,),) = [client.search([query], 1000)]
+    assert [passage.id for passage, _ in found] == (["2", "0"] if "red" in query else [])
+    client.close()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_client_speaks_each_dialect(url, dialect):
     client = RetrieverClient(url, dialect)
     found = client.search(["red wine", "blue"], 2)
@@ -192,6 +201,7 @@ def test_what_is_not_http(port):
     assert b"400 Bad Request" in raw(port, b"hello\r\n\r\n")
     assert b"411 Length Required" in raw(port, b"POST /retrieve HTTP/1.1\r\n\r\n")
     assert b"400 Bad Request" in raw(port, b"x" * (MOST_HEADER + 1))
+    assert b"413" in raw(port, b"POST /retrieve HTTP/1.1\r\nContent-Length: " + b"9" * 9000 + b"\r\n\r\n")
 
 
 def test_many_clients_at_once(url):
@@ -242,6 +252,104 @@ def test_a_server_that_is_silent_is_given_up_in_time():
         with pytest.raises(Fault, match="did not answer in time"):
             RetrieverClient(url, patience=patience).search(["a"], 1)
         assert time.monotonic() - began < 5
+
+
+@contextlib.contextmanager
+def sending(*pieces, pause=0.0, then_close=True):
+    """A server that answers every request with these bytes, slowly, and perhaps leaves it at that; gives its url."""
+    stop = threading.Event()
+
+    def serve(listening):
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    for piece in pieces:
+                        connection.sendall(piece)
+                        stop.wait(pause)
+                    if not then_close:
+                        stop.wait(5)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/retrieve"
+        stop.set()
+        thread.join(10)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+IMPATIENT = Patience(connect=0.2, read=0.3, total=0.8, retries=5, pause=0.01)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "pause", "closes", "words"),
+    [
+        ([HEAD, *[b" "] * 900], 0.05, True, "in time"),  # drips its body
+        ([bytes([byte]) for byte in HEAD * 20], 0.05, True, "in time"),  # drips its header
+        ([HEAD, b'{"result": [['], 0.0, False, "in time"),  # hangs in the middle of an answer
+        ([HEAD, b'{"result": [['], 0.0, True, "IncompleteRead"),  # dies there
+        ([], 0.0, True, "can't be used"),  # hangs up without a word
+        ([b"220 mail.example ESMTP\r\n"], 0.0, True, "can't be used"),  # is something else
+    ],
+)
+def test_a_server_that_fails_within_an_answer_is_given_up_in_time(pieces, pause, closes, words):
+    with sending(*pieces, pause=pause, then_close=closes) as url:
+        began = time.monotonic()
+        with pytest.raises(Fault, match=words) as caught:
+            RetrieverClient(url, patience=IMPATIENT).search(["a"], 1)
+        assert time.monotonic() - began < 4
+    assert caught.value.retryable and url in caught.value.message
+
+
+def test_a_name_that_nobody_resolves_is_given_up_in_time(monkeypatch):
+    asleep = threading.Event()
+
+    def look_up(*args, **kwargs):
+        asleep.wait(20)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    began = time.monotonic()
+    with pytest.raises(Fault, match="in time"):
+        RetrieverClient("http://retriever.example/retrieve", patience=IMPATIENT).search(["a"], 1)
+    assert time.monotonic() - began < 4
+    asleep.set()
+
+
+def test_a_name_with_several_addresses_is_tried_at_each(port, monkeypatch):
+    look_up = socket.getaddrinfo
+
+    def addresses(host, number, *args, **kwargs):
+        if host != "two.example":
+            return look_up(host, number, *args, **kwargs)
+        return [look_up(one, number, *args, **kwargs)[0] for one in ("127.0.0.9", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", addresses)
+    assert RetrieverClient(f"http://two.example:{port}/retrieve", patience=QUICK).search(["cup"], 1)[0]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [])
+    with pytest.raises(Fault, match="no address"):
+        RetrieverClient(f"http://none.example:{port}/retrieve", patience=QUICK).search(["cup"], 1)
+
+
+def test_pauses_between_tries_differ(monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    for _ in range(20):
+        with pytest.raises(Fault):
+            RetrieverClient(f"http://127.0.0.1:{free_port()}/retrieve").search(["a"], 1)
+    first, second = slept[::2], slept[1::2]
+    assert len(first) == len(second) == 20 and len(set(slept)) > 20
+    assert all(0.05 <= pause <= 0.15 for pause in first) and all(0.1 <= pause <= 0.3 for pause in second)
+
+
+@pytest.mark.parametrize("body", [b'{"result": [["x"]]}', b'{"result": [[1]]}', b'{"result": 3}', b"[" * 100_000, b""])
+def test_answers_of_another_form_are_faults(body):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with sending(answer) as url, pytest.raises(Fault, match="than the dialect 'search-r1' has"):
+        RetrieverClient(url, patience=IMPATIENT).search(["a"], 1)
 
 
 def test_a_connection_that_the_server_closed_is_opened_again(url, port):

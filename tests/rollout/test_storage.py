@@ -16,6 +16,7 @@ from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.policy import PolicySpec
 from agentgym.core.records import Segment, Span, Trajectory, Turn
 from agentgym.rollout.columns import from_tables, to_tables
+from agentgym.rollout.journal import encode
 from agentgym.rollout.run import RunConfig, run
 from agentgym.rollout.storage import RunWriter, read_run
 from rollout.test_engine import Expert, play
@@ -31,7 +32,7 @@ def stored(path: Path, shard_size: int, order=None, episodes=30):
     records = play(episodes, 3)
     with RunWriter(path, {"a": 1}, episodes, shard_size=shard_size) as writer:
         for index in order or range(episodes):
-            writer.add(index, records[index])
+            writer.add(index, [records[index]])
     return records
 
 
@@ -88,7 +89,7 @@ def test_a_torn_line_is_dropped_and_played_again(tmp_path):
     with RunWriter(tmp_path, {"a": 1}, 30, resume=True, shard_size=8) as writer:
         assert writer.done == {0, 1}
         for index in range(2, 8):
-            writer.add(index, records[index])
+            writer.add(index, [records[index]])
     assert [r.trajectory_id for r in read_run(tmp_path)] == [r.trajectory_id for r in records[:8]]
 
 
@@ -96,8 +97,8 @@ def test_a_kill_between_the_two_files_of_a_shard_is_mended(tmp_path):
     records = stored(tmp_path / "a", 8, order=range(8))
     stored(tmp_path / "b", 8, order=range(7))
     with RunWriter(tmp_path / "b", {"a": 1}, 30, resume=True, shard_size=8) as writer:
-        line = json.dumps({"index": 7, "trajectory": records[7].to_dict()}) + "\n"
-    with (tmp_path / "b" / "journal" / "00000.jsonl").open("a") as journal:
+        line = encode(7, [records[7]])
+    with (tmp_path / "b" / "journal" / "00000.jsonl").open("ab") as journal:
         journal.write(line)  # as if killed after the journal, before the Parquet files
     with RunWriter(tmp_path / "b", {"a": 1}, 30, resume=True, shard_size=8) as writer:
         assert writer.done == set(range(8))
@@ -112,7 +113,7 @@ def test_refusals(tmp_path):
         RunWriter(tmp_path, {"a": 2}, 30, resume=True)
     with RunWriter(tmp_path, {"a": 1}, 30, resume=True) as writer:
         with pytest.raises(DataError, match="stored already"):
-            writer.add(0, with_tokens())
+            writer.add(0, [with_tokens()])
         with pytest.raises(ConfigError, match="Another process"):
             RunWriter(tmp_path, {"a": 1}, 30, resume=True)
     with pytest.raises(DataError, match=r"not a run"):

@@ -17,13 +17,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.core.errors import AgentGymError, ConfigError, Fault, UnknownNameError, UnsupportedError
-from agentgym.sandboxes import Limits, SandboxSpec, bubblewrap, diagnose, open_sandbox, seccomp
+from agentgym.sandboxes import (
+    Limits,
+    SandboxSpec,
+    bubblewrap,
+    diagnose,
+    diagnose_host,
+    open_sandbox,
+    remove_stale,
+    seccomp,
+)
 from agentgym.sandboxes.docker_stream import Exchange
-from agentgym.sandboxes.keeper import cgroups
+from agentgym.sandboxes.keeper import cgroups, client, owners
 from agentgym.sandboxes.plain import PlainSandbox, UnisolatedWarning
 from agentgym.sandboxes.relay import addresses
 from agentgym.sandboxes.streams import FLOOD_FACTOR, Clip
-from agentgym.testing.sandboxes import check_sandbox
+from agentgym.testing.sandboxes import SMALL, check_sandbox
+from agentgym.testing.sandboxes.subject import host_processes
+from tests.sandboxes.conftest import BACKENDS_HERE, need, quiet
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,17 +89,34 @@ def test_filters_of_system_calls() -> None:
 
 
 def test_owners_are_told_apart_from_later_processes() -> None:
-    name = cgroups.owner_name(os.getpid())
-    assert cgroups.owner_alive(name)
-    pid, _, started = name.partition(".")
-    assert not cgroups.owner_alive(f"{pid}.{int(started) + 1}")
-    assert not cgroups.owner_alive("x") and not cgroups.owner_alive("")
+    name = owners.owner_name(os.getpid())
+    assert not owners.owner_gone(name)
+    process, _, namespace = name.partition("-")
+    pid, _, started = process.partition(".")
+    assert owners.owner_gone(f"{pid}.{int(started) + 1}-{namespace}")
+    assert not owners.owner_gone(f"{pid}.{int(started) + 1}-{int(namespace) + 1}"), "of another process namespace"
+    for lookalike in (
+        "",
+        "x",
+        pid,
+        f"{pid}.1",
+        f"0.1-{namespace}",
+        "trainer.service",
+        f"-1.1-{namespace}",
+        f"{name}.9",
+        f"{name}-9",
+    ):
+        assert not owners.owner_gone(lookalike), lookalike
+    with subprocess.Popen(["sleep", "60"]) as child:
+        gone = owners.owner_name(child.pid)
+        child.kill()
+    assert owners.owner_gone(gone)
 
 
 def test_unified_control_groups_are_found_and_written(tmp_path: Path) -> None:
     """Version 2 by its files: this kind of machine may have version 1 only."""
-    group = cgroups.Group(cgroups.Hierarchies(2, dict.fromkeys(("memory", "pids", "cpuacct"), tmp_path)), "1.2-3")
-    folder = tmp_path / "agentgym-1.2-3"
+    group = cgroups.Group(cgroups.Hierarchies(2, dict.fromkeys(("memory", "pids", "cpuacct"), tmp_path)), "1.2-9.3")
+    folder = tmp_path / "agentgym-1.2-9.3"
     assert folder.is_dir() and group.controllers == {"memory", "pids", "cpuacct"}
     group.limit(1000, 7)
     assert (folder / "memory.max").read_text() == "1000" and (folder / "pids.max").read_text() == "7"
@@ -209,6 +237,68 @@ def test_a_forked_process_has_sandboxes_of_its_own() -> None:
     assert (done.stdout, done.stderr) == ("fine\n", "")
 
 
+def test_a_killed_keeper_takes_everything_with_it_and_is_replaced() -> None:
+    sandbox = open_sandbox(backend="bubblewrap")
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(sandbox.exec(["sleep", "9753.1"]))
+        except Fault as fault:
+            results.append(fault)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not host_processes("sleep 9753.1"):
+        time.sleep(0.01)
+    keeper = client.get()
+    keeper._process.kill()
+    thread.join(20)
+    assert isinstance(results[0], Fault) and results[0].boundary == "sandbox"
+    with pytest.raises(Fault, match="gone"):
+        sandbox.exec(["true"])
+    sandbox.close()
+    with open_sandbox(backend="bubblewrap") as other:
+        assert other.exec("echo on").text == "on\n"
+        deadline = time.monotonic() + 10
+        while host_processes("sleep 9753.1") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not host_processes("sleep 9753.1")
+        mine = f"agentgym-{owners.owner_name(os.getpid())}."
+        left = [path for folder in set(cgroups.find().parents.values()) for path in folder.glob(f"{mine}*")]
+        assert {path.name for path in left} <= {f"{mine}{other._tree}"}  # type: ignore[attr-defined]
+
+
+def test_what_works_here_is_said() -> None:
+    found = {item.name: item for item in (*diagnose(), *diagnose_host())}
+    assert set(found) == {"bubblewrap", "docker", "subprocess", "overlay", "control groups", "seccomp"}
+    assert all(item.ok or item.fix for item in found.values())
+    assert found["bubblewrap"].ok and "isolates nothing" in found["subprocess"].detail
+
+
+def test_reapers_are_asked_for_by_name() -> None:
+    with pytest.raises(UnknownNameError, match="bubblewrap"):
+        remove_stale("bubblewarp")
+    assert isinstance(remove_stale("subprocess"), list)
+
+
+@pytest.mark.parametrize("name", BACKENDS_HERE)
+def test_a_forked_process_can_neither_use_nor_close_its_parents_sandbox(name: str) -> None:
+    need(name)
+    with quiet(name, SMALL) as sandbox:
+        sandbox.write_file("f", "kept")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                sandbox.exec(["true"])
+            except Fault:
+                sandbox.close()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert sandbox.read_file("f") == b"kept"
+
+
 def test_docker_output_that_comes_with_the_headers_is_not_lost() -> None:
     """A quick command's output may lie in the HTTP reader's buffer when the raw socket is taken over."""
     ours, theirs = socket.socketpair()
@@ -216,7 +306,9 @@ def test_docker_output_that_comes_with_the_headers_is_not_lost() -> None:
     raw = ours.makefile("rb", buffering=0)
     reader = io.BufferedReader(raw)  # type: ignore[type-var]
     reader.peek()
-    raw._response = types.SimpleNamespace(raw=types.SimpleNamespace(_fp=types.SimpleNamespace(fp=reader)))  # type: ignore[attr-defined]
+    raw._response = types.SimpleNamespace(
+        raw=types.SimpleNamespace(_fp=types.SimpleNamespace(fp=reader)), close=reader.close
+    )  # type: ignore[attr-defined]
     raw._sock = ours  # type: ignore[attr-defined]
     with Exchange(raw, 100) as exchange:
         theirs.sendall(b"r")

@@ -116,8 +116,125 @@ def test_musique_steps_are_its_decomposition(path_of):
 @pytest.mark.parametrize("dataset", FILES)
 def test_broken_files_name_the_row(path_of, dataset):
     text = {"triviaqa": '{"Data": [{}]}', "popqa": "a\tb\n1\t2\n", "bamboogle": "a,b\n1,2\n"}.get(dataset, '{"a": 1}\n')
-    with pytest.raises(AgentGymError, match=r"row 1: not a .* Expected"):
+    place = "entry 1" if dataset == "triviaqa" else "line 2" if text.count("\n") == 2 else "line 1"
+    with pytest.raises(AgentGymError, match=rf"^data, {place}: not a {dataset} row \(KeyError: '.*'\). Expected"):
         list(read_dataset(path_of("data", text), dataset))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "text", "words"),
+    [
+        ("nq", jsonl([{"question": QUESTION, "answer": ["Tax"]}]) + '\n\n{"question": ', "line 4"),
+        ("nq", jsonl([{"question": QUESTION, "answer": ["Tax"]}, {"question": QUESTION}]), "line 2.*'answer'"),
+        ("nq", jsonl([{"question": QUESTION, "answer": []}]), "line 1.*empty"),
+        ("nq", jsonl([{"question": "", "answer": ["Tax"]}]), "line 1.*empty"),
+        ("nq", jsonl([3, ["a"]]), "line 1"),
+        ("nq", jsonl([["a"], 3]), "the whole"),
+        ("hotpotqa", json.dumps([HOTPOT, {**HOTPOT, "answer": None}]), "entry 2"),
+        (
+            "hotpotqa",
+            json.dumps([HOTPOT, {key: HOTPOT[key] for key in HOTPOT if key != "answer"}]),
+            "entry 2.*'answer'",
+        ),
+        ("hotpotqa", "[{", "the whole.*line 1 column"),
+        ("2wikimultihopqa", json.dumps([{**HOTPOT, "context": 3}]), "entry 1"),
+        ("musique", jsonl([{**MUSIQUE, "paragraphs": [{"title": "x"}]}]), "line 1.*'paragraph_text'"),
+        ("triviaqa", "[]", "the whole"),
+        ("triviaqa", json.dumps({"Data": [{"Question": QUESTION}]}), "entry 1.*'Answer'"),
+        ("popqa", table("\t", [{"question": QUESTION, "possible_answers": "Tax"}]), "line 2"),
+        ("popqa", 'question\tpossible_answers\n"x', "the whole"),
+        ("bamboogle", table(",", [{"Question": QUESTION, "Answer": "Tax"}, {"Question": "", "Answer": "x"}]), "line 3"),
+        ("flashrag", jsonl([{"question": QUESTION, "golden_answers": None}]), "line 1"),
+    ],
+)
+def test_what_is_wrong_with_a_row_is_said(path_of, dataset, text, words):
+    with pytest.raises(AgentGymError, match=f"data, {words}"):
+        list(read_dataset(path_of("data", text), dataset))
+
+
+def test_files_that_are_no_text(tmp_path):
+    (tmp_path / "data").write_bytes(b"\xff\xfe\x00")
+    for dataset in READERS:
+        with pytest.raises(AgentGymError, match="data, the whole"):
+            list(read_dataset(tmp_path / "data", dataset))
+
+
+def test_sentences_with_and_without_blanks_become_one_paragraph(path_of):
+    """HotpotQA's sentences begin with a blank, 2WikiMultihopQA's don't."""
+    rows = [{**HOTPOT, "context": [["Velm", ["Velm lies on the Sorga.", "It is old."]], *CONTEXT[1:]]}]
+    (example,) = read_dataset(path_of("data", json.dumps(rows)), "2wikimultihopqa")
+    assert example.paragraphs[0] == ("Velm", "Velm lies on the Sorga. It is old.")
+
+
+def test_other_names_of_2wikis_answers_lie_beside_its_questions(path_of):
+    rows = [{**HOTPOT, "answer_id": "Q7", "evidences": [], "entity_ids": "Q1_Q2"}, {**HOTPOT, "answer_id": None}]
+    path = path_of("dev.json", json.dumps(rows))
+    assert [example.answers for example in read_dataset(path, "2wikimultihopqa")] == [("Tax",), ("Tax",)]
+    names = path_of("id_aliases.json", jsonl([{"Q_id": "Q7", "aliases": ["Mount Tax", "Tax"], "demonyms": ["Taxer"]}]))
+    first, second = read_dataset(path, "2wikimultihopqa")
+    assert (first.answers, second.answers) == (("Tax", "Mount Tax", "Taxer"), ("Tax",))
+    assert next(read_dataset(path, "hotpotqa")).answers == ("Tax",)
+    names.write_text('{"Q_id": "Q7"}\n', encoding="utf-8")
+    with pytest.raises(AgentGymError, match=r"id_aliases.json, line 1.*'aliases'"):
+        list(read_dataset(path, "2wikimultihopqa"))
+
+
+WORDS = ["<P>", "The", "Sorga", "rises", "on", "Mount", "Tax", ".", "</P>"]
+SPAN = {"start_token": 5, "end_token": 7, "start_byte": 0, "end_byte": 9}
+
+
+def annotation(spans=(), said="NONE"):
+    return {"long_answer": {"start_token": 0, "end_token": 9}, "short_answers": list(spans), "yes_no_answer": said}
+
+
+@pytest.mark.parametrize("simplified", [True, False])
+def test_natural_questions_itself(path_of, simplified):
+    page = (
+        {"document_text": " ".join(WORDS), "long_answer_candidates": []}
+        if simplified
+        else {"document_tokens": [{"token": word, "html_token": word.startswith("<")} for word in WORDS]}
+    )
+    common = {"question_text": "where does the sorga rise", "example_id": 1, "document_url": "x", **page}
+    rows = [
+        {**common, "annotations": [annotation([SPAN]), annotation([SPAN, {"start_token": 6, "end_token": 9}])]},
+        {**common, "annotations": [annotation()]},  # nobody found a short answer
+        {**common, "annotations": [annotation(said="YES"), annotation(said="NONE")]},
+    ]
+    found = [example.answers for example in read_dataset(path_of("data", jsonl(rows)), "nq")]
+    assert found == [("Mount Tax", "Tax ."), ("yes",)]
+    del rows[0]["annotations"][0]["yes_no_answer"]
+    with pytest.raises(AgentGymError, match=r"line 1.*yes_no_answer"):
+        list(read_dataset(path_of("other", jsonl(rows)), "nq"))
+
+
+def test_spreadsheets_begin_with_a_byte_order_mark(path_of):
+    text = "\ufeff" + table(",", [{"Question": QUESTION, "Answer": "Tax"}])
+    assert next(read_dataset(path_of("data", text), "bamboogle")).answers == ("Tax",)
+    text = "\ufeff" + jsonl([{"question": QUESTION, "answer": ["Tax"]}])
+    assert next(read_dataset(path_of("more", text), "nq")).answers == ("Tax",)
+
+
+def test_files_that_are_empty_missing_or_ambiguous(path_of, tmp_path):
+    with pytest.raises(AgentGymError, match="no hotpotqa question"):
+        make("agentgym/Search-v0", questions=str(path_of("data", "[]")), dataset="hotpotqa")
+    questions = str(path_of("nq", FILES["nq"]))
+    for corpus, words in (
+        (tmp_path / "nowhere", "no corpus"),
+        (path_of("none", "\n"), "no document"),
+        (path_of("twins", jsonl([{"id": 1, "contents": "a"}, {"id": "1", "contents": "b"}])), "share an id"),
+    ):
+        with pytest.raises(AgentGymError, match=words):
+            make("agentgym/Search-v0", questions=questions, dataset="nq", corpus=str(corpus))
+
+
+def test_a_changed_file_is_read_again(path_of):
+    def question():
+        return file_library(str(path), "hotpotqa").questions.record(0)["question"]
+
+    path = path_of("data", FILES["hotpotqa"])
+    assert question() == QUESTION
+    path_of("data", json.dumps([{**HOTPOT, "question": "What else?"}]))
+    assert question() == "What else?"
 
 
 def test_unknown_data_set_and_missing_file(path_of, tmp_path):

@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from agentgym.environments.search.game import SearchGame
 from agentgym.environments.search.world.articles import write_articles
@@ -28,8 +30,15 @@ CELLS = 12
 SEEDS = ((0, 3), (0, 8), (1, 5), (2, 9))
 
 
-def base_of(seed, cell):
-    return make_base(seed, cell, Names(seed, CELLS))
+def base_of(seed, cell, cells=CELLS):
+    return make_base(seed, cell, Names(seed, cells))
+
+
+@st.composite
+def cells_of_worlds(draw):
+    """Seed, number of a cell, and how many cells the world has: the smallest worlds to those of a million documents."""
+    cells = draw(st.sampled_from((10, 11, 63, 1000, 6250)))
+    return draw(st.integers(0, 2**62)), draw(st.integers(0, cells - 1)), cells
 
 
 def documents_of(base, seed):
@@ -79,7 +88,10 @@ def test_surface_words_recur_between_cells():
 
 @pytest.mark.parametrize(("seed", "cell"), SEEDS)
 def test_laws_of_kinship_and_time(seed, cell):
-    base = base_of(seed, cell)
+    check_laws(base_of(seed, cell))
+
+
+def check_laws(base):
     for fact in base.facts:
         subject = base.things[fact.subject]
         spec = RELATIONS[fact.relation]
@@ -110,11 +122,48 @@ def test_laws_of_kinship_and_time(seed, cell):
                 assert base.facts[number].value == str(members)
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example((2**31 - 1, 29, 1000))  # an event of 1928, which an edition of 1926 told of and a later report disputed
+@given(cells_of_worlds())
+def test_laws_hold_in_every_world(where):
+    seed, cell, cells = where
+    base = base_of(seed, cell, cells)
+    documents = documents_of(base, seed)
+    check_laws(base)
+    check_documents(base, documents)
+    check_sources(base, documents)
+    check_questions(base, documents, seed)
+
+
+def check_sources(base, documents):
+    """Every document states what it is said to state, and tells of nothing that happened after its date."""
+    reader = Reader(base)
+    for document in documents:
+        claims = reader.read([(document.title, document.text)])
+        date = int(re.match(r"\[.*?(\d+)\]", document.text)[1])
+        facts = [base.facts[number] for number in document.facts]
+        listed = {(fact.subject, r) for fact in facts for r in LISTS.get(fact.relation, ())}
+        for fact in facts:
+            since = fact.since if RELATIONS[fact.relation].timed else 0
+            if (fact.value, fact.relation) in listed:  # one of those that a sentence lists
+                assert base.text(fact.subject) in document.text, (document, fact)
+            elif fact.relation not in LISTS:
+                assert (fact.subject, fact.relation, fact.value, since) in claims, (document, fact)
+            known = [base.things[fact.subject].born, fact.since]
+            known += [base.things[fact.value].born] if isinstance(fact.value, int) else []
+            known += [int(fact.value)] if RELATIONS[fact.relation].value == "year" else []
+            assert date >= max(known), (document, fact)
+
+
 @pytest.mark.parametrize(("seed", "cell"), SEEDS)
 def test_documents_say_what_the_knowledge_base_holds_and_no_more(seed, cell):
-    """A reader that knows only patterns and names gets every fact back, the latest source being right."""
     base = base_of(seed, cell)
-    claims = Reader(base).read([(d.title, d.text) for d in documents_of(base, seed)])
+    check_documents(base, documents_of(base, seed))
+
+
+def check_documents(base, documents):
+    """A reader that knows only patterns and names gets every fact back, the latest source being right."""
+    claims = Reader(base).read([(d.title, d.text) for d in documents])
     truth = {(f.subject, f.relation, f.value, f.since if RELATIONS[f.relation].timed else 0) for f in base.facts}
     truth = {fact for fact in truth if fact[1] not in LISTS}
     assert truth <= set(claims), [f for f in truth if f not in claims][:5]
@@ -129,12 +178,16 @@ def test_documents_say_what_the_knowledge_base_holds_and_no_more(seed, cell):
 @pytest.mark.parametrize(("seed", "cell"), SEEDS)
 def test_each_question_has_exactly_one_answer_in_the_documents(seed, cell):
     base = base_of(seed, cell)
-    claims = Reader(base).read([(d.title, d.text) for d in documents_of(base, seed)])
+    check_questions(base, documents_of(base, seed), seed)
+
+
+def check_questions(base, documents, seed):
+    claims = Reader(base).read([(d.title, d.text) for d in documents])
     latest = {}
     for claim, year in claims.items():
         key = (*claim[:2], claim[3])
         latest[key] = max(latest.get(key, (0, ())), (year, claim))
-    read = Base(cell, base.things)
+    read = Base(base.cell, base.things)
     spans = {(f.subject, f.relation, f.value, f.since): f.until for f in base.facts}
     for _, (subject, relation, value, since) in sorted(latest.values(), key=lambda item: str(item)):
         read.add(subject, relation, value, since, spans.get((subject, relation, value, since), PRESENT + 1))

@@ -5,22 +5,23 @@ import json
 import pickle
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agentgym.core.actions import Action
 from agentgym.core.env import AgentEnv
-from agentgym.core.errors import ConfigError, DataError
+from agentgym.core.errors import ConfigError, DataError, Fault
 from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe import fetch, tasks
 from agentgym.environments.swe.build import command, detect
-from agentgym.environments.swe.checkout import Checkouts, Environment, read_tree
+from agentgym.environments.swe.checkout import Checkouts, read_tree
 from agentgym.environments.swe.game import SWEGame
 from agentgym.environments.swe.grading import Verdict, grade, source_changes
 from agentgym.environments.swe.listing import Listing
-from agentgym.environments.swe.package import BUNDLED, Package, bundled_files
+from agentgym.environments.swe.package import BUNDLED, Environment, Package, bundled_files
 from agentgym.environments.swe.rewards import SCHEMES, gated_accumulation
 from agentgym.sandboxes import Sandbox
 from agentgym.testing.checks import Subject
@@ -38,9 +39,12 @@ def _call(env: AgentEnv, name: str, **arguments: object) -> tuple[str, float, bo
     return text, float(reward), terminated, info
 
 
-def _grade(checkouts: Checkouts, bug, changes) -> Verdict:
-    with checkouts.open(BUNDLED, bundled_files(), Environment()) as sandbox:
-        return grade(sandbox, BUNDLED, bug, bundled_files(), tasks.plant(bug, BUNDLED), changes, DATA.pass_to_pass(bug))
+def _grade(checkouts: Checkouts, bug, changes, package: Package = BUNDLED) -> Verdict:
+    def fresh() -> Sandbox:
+        return checkouts.open(BUNDLED, bundled_files(), Environment())
+
+    planted, others = tasks.plant(bug, BUNDLED), DATA.pass_to_pass(bug)
+    return grade(fresh, package, bug, bundled_files(), planted, changes, others)
 
 
 # ---------------------------------------------------------------------- grading
@@ -88,18 +92,13 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_code_that_attacks_the_grader_earns_nothing(checkouts: Checkouts, name: str) -> None:
-    from dataclasses import replace
-
     bug = next(bug for bug in BUGS if bug.path == "tinykit/texts.py")
     attacked = ATTACKS[name] + bundled_files()["tinykit/__init__.py"]
-    quick = replace(BUNDLED, timeout=3.0)
-    with checkouts.open(BUNDLED, bundled_files(), Environment()) as sandbox:
-        planted, others = tasks.plant(bug, BUNDLED), DATA.pass_to_pass(bug)
-        try:
-            verdict = grade(sandbox, quick, bug, bundled_files(), planted, {"tinykit/__init__.py": attacked}, others)
-        except Exception as error:  # the supervisor was killed: a fault, never a reward
-            assert "supervisor" in str(error)
-            return
+    try:
+        verdict = _grade(checkouts, bug, {"tinykit/__init__.py": attacked}, replace(BUNDLED, timeout=3.0))
+    except Fault as error:  # the supervisor was killed: never a reward
+        assert "supervisor" in str(error)
+        return
     assert not verdict.solved and verdict.share == 0.0, name
 
 
@@ -294,7 +293,7 @@ def test_the_builder_makes_tasks_and_resumes(
     assert len(first) == 2
     tried = json.loads((tmp_path / "tasks.tried.json").read_text())
     lines: list[str] = []
-    second = command.main(package, 3, str(out), progress=lines.append)
+    second = command.main(package, 3, str(out), progress=lambda count, line: lines.append(line))
     assert len(second) == 3 and {bug.instance_id for bug in first} <= {bug.instance_id for bug in second}
     assert sum("tests fail" in line for line in lines) == 1, "the first two were not built again"
     assert set(tried) < set(json.loads((tmp_path / "tasks.tried.json").read_text()))

@@ -1,21 +1,17 @@
 """Rows of public datasets, and a row's episode in an image that is built here."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgym.core.actions import Action
-from agentgym.core.env import AgentEnv
-from agentgym.core.errors import AgentGymError, ConfigError, DataError
+from agentgym.core.errors import ConfigError, DataError
 from agentgym.environments.swe import patches, rows
 from agentgym.environments.swe.bugs import unified_diff
 from agentgym.environments.swe.row_game import judge
 from agentgym.environments.swe.runner import Report
-from agentgym.sandboxes import SandboxSpec, open_sandbox
 
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "\n", "  c\n", "+x\n", "-y\n", "@@ z\n"]), max_size=12)
 
@@ -112,80 +108,3 @@ def test_judging() -> None:
     assert judge(r2e, _report(f__T__a="passed", f__T__b="failed")) == (True, 1.0)
     assert not judge(r2e, _report(f__T__a="passed", f__T__b="passed"))[0], "the map must be met exactly"
     assert not judge(r2e, _report(f__T__a="passed", f__T__b="failed", f__T__c="passed"))[0]
-
-
-IMAGE = "agentgym/test-row:1"
-REPOSITORY = {
-    "pkg/__init__.py": "def clamp(x, low, high):\n    if x < low:\n        return low\n    return x\n",
-    "tests/test_pkg.py": "from pkg import clamp\n\n\ndef test_low():\n    assert clamp(-1, 0, 5) == 0\n",
-}
-FIX = (
-    "diff --git a/pkg/__init__.py b/pkg/__init__.py\n--- a/pkg/__init__.py\n+++ b/pkg/__init__.py\n@@ -1,4 +1,6 @@\n"
-    " def clamp(x, low, high):\n     if x < low:\n         return low\n+    if x > high:\n+        return high\n     return x\n"
-)
-TESTS = (
-    "diff --git a/tests/test_pkg.py b/tests/test_pkg.py\n--- a/tests/test_pkg.py\n+++ b/tests/test_pkg.py\n"
-    "@@ -3,3 +3,7 @@\n \n def test_low():\n     assert clamp(-1, 0, 5) == 0\n+\n+\n+def test_high():\n+    assert clamp(9, 0, 5) == 5\n"
-)
-
-
-@pytest.fixture(scope="module")
-def image():
-    """An image of the shape of SWE-bench's: a repository with its history in ``/testbed``, Python with pytest."""
-    try:
-        sandbox = open_sandbox(SandboxSpec(writable_image=True), "docker")
-    except (AgentGymError, ImportError) as error:
-        if "docker" in os.environ.get("AGENTGYM_REQUIRE", ""):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    from agentgym.sandboxes import docker
-
-    api = docker.connect()
-    with sandbox:
-        for path, text in REPOSITORY.items():
-            sandbox.write_file(f"/testbed/{path}", text)
-        sandbox.exec("mkdir -p /testbed/.git && echo the future > /testbed/.git/ORIG_HEAD")
-        name, _, tag = IMAGE.partition(":")
-        api.commit(sandbox._id, repository=name, tag=tag)  # type: ignore[attr-defined]
-    yield IMAGE
-    api.remove_image(IMAGE, force=True)
-
-
-def test_an_episode_in_an_image_of_that_shape(image: str, tmp_path: Path) -> None:
-    row = _row(
-        patch=FIX, test_patch=TESTS, image_name=image, FAIL_TO_PASS=["tests/test_pkg.py::test_high"],
-        PASS_TO_PASS=["tests/test_pkg.py::test_low"],
-    )  # fmt: skip
-    (tmp_path / "rows.json").write_text(json.dumps([row]))
-    env = AgentEnv("agentgym.environments.swe.row_game:SWERowsGame", rows=str(tmp_path / "rows.json"), split="test")
-
-    def call(name: str, **arguments: object) -> tuple[str, dict]:
-        message = env.action_format.render([Action(name, arguments)], env.tools_by_name)
-        text, _, _, _, info = env.step(message)
-        return text, info
-
-    env.reset(seed=0)
-    text, _ = call("bash", command="pwd; ls -a; cat tests/test_pkg.py")
-    assert "/testbed" in text or "/workspace" in text
-    assert ".git" not in text and "test_high" not in text, "neither history nor hidden tests"
-    text, info = call("view", path="pkg/__init__.py")
-    assert info["rewards"]["localised"] == 1.0
-    text, info = call("run_tests")
-    assert text.startswith("1 passed, 0 failed")
-    snapshot = env.snapshot()
-    call(
-        "bash", command="echo 'def test_high(): pass' > tests/test_pkg.py; echo 'import os; os._exit(0)' > conftest.py"
-    )
-    _, info = call("submit")
-    assert not info["success"] and info["rewards"]["submission"] == pytest.approx(1 / 3), "tests don't count"
-    env.restore(snapshot)
-    call(
-        "replace",
-        path="pkg/__init__.py",
-        old="    return x\n",
-        new="    if x > high:\n        return high\n    return x\n",
-    )
-    _, info = call("submit")
-    assert info["success"] and info["rewards"]["solved"] == 1.0
-    env.close()
-    snapshot.close()

@@ -21,6 +21,7 @@ from agentgym.environments.swe.package import BUNDLED, Package, bundled_files
 from agentgym.environments.swe.runner import read_report
 from agentgym.environments.swe.toolbox import TOOLS, better_tool
 from agentgym.sandboxes import ExecResult
+from agentgym.tools.editor import syntax_problem
 
 TOOLS_BY_NAME = {tool.name: tool for tool in TOOLS}
 
@@ -118,6 +119,10 @@ EXAMPLES = {
     "remove_method": (
         "class A:\n    def f(self):\n        pass\n    def g(self):\n        pass\n",
         "class A:\n    def g(self):\n        pass\n",
+    ),
+    "shuffle_methods": (
+        "class A:\n    def f(self):\n        pass\n    def g(self):\n        pass\n",
+        "class A:\n    def g(self):\n        pass\n    def f(self):\n        pass\n",
     ),
     "remove_base": ("class A(B, C):\n    pass\n", "class A(C):\n    pass\n"),
 }
@@ -325,3 +330,10 @@ def test_shell_commands_that_have_a_tool() -> None:
     assert not better_tool(Action("bash", {"command": "cat a.py | sort"}))
     assert not better_tool(Action("bash", {"command": "python x.py"}))
     assert not better_tool(Action("view", {"path": "a"}))
+
+
+def test_source_with_warnings_is_read_without_them() -> None:
+    assert functions(b"def test_a():\n    assert '\\/' is 'x'\n") == [("test_a",)]
+    assert syntax_problem("a.py", None, "x = '\\/'\n") == ""
+    assert "line 1" in syntax_problem("a.py", "x = 1\n", "x = \n")
+    assert syntax_problem("a.py", "x = \n", "y = \n") == "", "what is broken already may be edited"

@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from agentgym.core.errors import ConfigError
 from agentgym.training.config import from_dict
 from agentgym.training.metrics import read_metrics
-from agentgym.training.trainer import Trainer, train
+from agentgym.training.run import train
+from agentgym.training.trainer import Trainer
 
 SMALL = {
     "env": {"id": "toy/Rooms-v0"},
@@ -124,7 +125,7 @@ def test_the_folder_holds_what_is_needed_to_go_on_and_to_use_the_model(tmp_path)
 
 
 def test_a_method_without_its_scorer_is_explained():
-    with pytest.raises(ConfigError, match="belief"):
-        Trainer(config_of(credit={"method": "igpo"})).begin_rl()
+    with pytest.raises(ConfigError, match="attention"):
+        Trainer(config_of(credit={"method": "abc"})).begin_rl()
     with pytest.raises(ConfigError, match="above 0"):
         Trainer(config_of(sampling={"temperature": 0.0}))

@@ -121,7 +121,7 @@ def read_reply(dialect: Dialect, body: bytes) -> list[list[Scored]]:
         result = (_msgpack().unpackb(body) if dialect == "gem" else json.loads(body))["result"]
         lists = [result] if dialect == "gem" else result
         return [[_scored(item) for item in hits] for hits in lists]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise DataError(
             f"The retriever answered in another form than the dialect {dialect!r} has ({error!r})."
         ) from error

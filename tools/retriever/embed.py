@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from agentgym.core.errors import Boundary, ConfigError, Fault
-from agentgym.core.registry import missing_extra
+from agentgym.tools.retriever.encoders import SentenceEncoder
 from agentgym.tools.retriever.http import post_json
 
 Vectors = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ def make_embedder(spec: str) -> Embedder:
     """The embedder that ``spec`` names.
 
     Raises:
-        ConfigError: ``spec`` has another form.
+        ConfigError: ``spec`` has another form, or there is no such local model.
         MissingExtraError: A local model, and torch or transformers isn't installed.
     """
     if spec.startswith("hash:") and spec[5:].isdecimal() and int(spec[5:]) > 0:
@@ -96,51 +96,29 @@ class HashEmbedder:
     def _features(self, word: str) -> tuple[npt.NDArray[np.int64], Vectors]:
         marked = f"^{word}$"
         features = [marked, *(marked[i : i + 3] for i in range(len(marked) - 2))]
-        hashed = [int.from_bytes(hashlib.blake2b(f.encode(), digest_size=8).digest(), "big") for f in features]
+        hashed = [
+            int.from_bytes(hashlib.blake2b(f.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+            for f in features
+        ]
         weights = np.asarray([1.0, *([0.5] * (len(features) - 1))], dtype=np.float32)
         signs = np.asarray([1.0 if value & 1 else -1.0 for value in hashed], dtype=np.float32)
         return np.asarray([(value >> 1) % self._dimension for value in hashed]), signs * weights
 
 
 class TransformersEmbedder:
-    """A local encoder, mean-pooled. Models of the E5 family get their ``query:`` and ``passage:`` prefixes.
+    """A local encoder; see ``encoders``."""
 
-    Source: E5, Wang et al. 2022, https://arxiv.org/abs/2212.03533.
-    """
-
-    def __init__(self, model: str, *, max_length: int = 256) -> None:
-        self.spec = f"transformers:{model}"
-        try:
-            import torch
-            from transformers import AutoModel, AutoTokenizer
-        except ModuleNotFoundError as error:
-            raise missing_extra(error, needed_by=self.spec) from error
-        self._torch: Any = torch
-        self._tokenizer: Any = cast(Any, AutoTokenizer).from_pretrained(model)
-        self._model: Any = cast(Any, AutoModel).from_pretrained(model).eval()
-        self._max_length = max_length
-        prefixed = "e5" in model.rpartition("/")[2].lower()
-        self._query, self._passage = ("query: ", "passage: ") if prefixed else ("", "")
+    def __init__(self, model: str) -> None:
+        self._encoder = SentenceEncoder(model)
+        self.spec = f"transformers:{self._encoder.name}"
 
     def queries(self, texts: Sequence[str]) -> Vectors:
         """See ``Embedder.queries``."""
-        return self._embed([self._query + text for text in texts])
+        return self._encoder.encode([self._encoder.query_prefix + text for text in texts])
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         """See ``Embedder.documents``."""
-        return self._embed([self._passage + text for text in texts])
-
-    def _embed(self, texts: list[str]) -> Vectors:
-        found = []
-        with self._torch.inference_mode():
-            for batch in in_batches(texts):
-                inputs = self._tokenizer(
-                    batch, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt"
-                )
-                hidden = self._model(**inputs).last_hidden_state
-                mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-                found.append(((hidden * mask).sum(1) / mask.sum(1).clamp(min=1)).float().numpy())
-        return unit(np.concatenate(found))
+        return self._encoder.encode([self._encoder.document_prefix + text for text in texts])
 
 
 class ServerEmbedder:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agentgym.core.errors import Boundary, ConfigError, Fault
+from agentgym.tools.retriever.deadline import Response, connect
 
 _JITTER = random.Random()  # only waiting times depend on it
 
@@ -22,7 +23,9 @@ class Patience:
     """How long a request may take, in seconds."""
 
     connect: float = 2.0
+    """The look-up of the name included."""
     read: float = 10.0
+    """For a whole answer."""
     total: float = 15.0
     """For all tries together."""
     retries: int = 2
@@ -105,14 +108,16 @@ class Connection:
         if self._parts.query:
             path += f"?{self._parts.query}"
         connection.request("POST", path, body, {"Content-Type": content_type, "Accept": content_type})
-        response = connection.getresponse()
-        return Reply(response.status, response.read(), response.headers.get_content_type())
+        with connection.getresponse() as response:
+            return Reply(response.status, response.read(), response.headers.get_content_type())
 
     def _opened(self) -> http.client.HTTPConnection:
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if found is None or found.sock is None:
             kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             found = kind(str(self._parts.hostname), self._parts.port, timeout=self.patience.connect)
+            found.response_class = Response
+            found._create_connection = connect  # type: ignore[attr-defined]  # http.client's own hook
             self._all = [one for one in self._all if one.sock is not None] + [found]
             found.connect()
             found.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

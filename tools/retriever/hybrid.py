@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from agentgym.core.errors import ConfigError
-from agentgym.core.registry import missing_extra
 from agentgym.tools.retriever.base import Hits, Retriever
 from agentgym.tools.retriever.batch import search_all
 from agentgym.tools.retriever.corpus import Corpus
+from agentgym.tools.retriever.encoders import load, sound
 
 
 class Hybrid:
@@ -103,24 +103,19 @@ class CrossEncoder:
     """A local sequence classifier with one output that reads query and document together."""
 
     def __init__(self, model: str, *, max_length: int = 512, batch: int = 16) -> None:
-        try:
-            import torch
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        except ModuleNotFoundError as error:
-            raise missing_extra(error, needed_by="the reranker") from error
-        self._torch: Any = torch
-        self._tokenizer: Any = cast(Any, AutoTokenizer).from_pretrained(model)
-        self._model: Any = cast(Any, AutoModelForSequenceClassification).from_pretrained(model).eval()
+        self._tokenizer, self._model = load(model, "AutoModelForSequenceClassification", f"the reranker {model!r}")
         self._max_length, self._batch = max_length, batch
 
     def score(self, query: str, documents: Sequence[str]) -> npt.NDArray[np.float32]:
         """See ``Reranker.score``."""
+        import torch
+
         found = []
-        with self._torch.inference_mode():
+        with torch.inference_mode():
             for start in range(0, len(documents), self._batch):
-                texts = list(documents[start : start + self._batch])
+                texts = [sound(text) for text in documents[start : start + self._batch]]
                 inputs = self._tokenizer(
-                    [query] * len(texts),
+                    [sound(query)] * len(texts),
                     texts,
                     padding=True,
                     truncation=True,

@@ -22,6 +22,8 @@ from agentgym.tools.retriever.corpus import Corpus
 from agentgym.tools.retriever.dialects import JSON, Request, Scored, read_request, write_reply
 
 MOST_HEADER, MOST_BODY = 1 << 14, 1 << 23
+MOST_DIGITS = 20
+"""Of a length: Python refuses to read numbers of thousands of digits."""
 MOST_TOGETHER = 256
 """Queries that are answered in one go."""
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 411: "Length Required", 413: "Content Too Large"}
@@ -172,7 +174,7 @@ class _Http(asyncio.Protocol):
         length = headers.get("content-length", "0" if method == "GET" else "")
         if not length.isdecimal():
             return self._give_up(_problem(411, "Send a body with a Content-Length."))
-        if int(length) > MOST_BODY:
+        if len(length) > MOST_DIGITS or int(length) > MOST_BODY:
             return self._give_up(_problem(413, f"A body has at most {MOST_BODY} bytes."))
         stop = end + 4 + int(length)
         if len(self._buffer) < stop:

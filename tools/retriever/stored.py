@@ -22,6 +22,8 @@ from agentgym.tools.retriever.impact import ImpactIndex
 Method = Literal["bm25", "dense", "hybrid"]
 METHODS: tuple[Method, ...] = ("bm25", "dense", "hybrid")
 _SETTINGS = "retriever.json"
+_WORLD = "splits.npy"
+"""A world of the search environment has questions, and no settings."""
 
 
 def build_retriever(
@@ -73,10 +75,10 @@ def open_retriever(folder: Path, *, reranker: str = "") -> tuple[Corpus, Retriev
     """
     corpus = Corpus.load(folder / "corpus")
     try:
-        settings = folder / _SETTINGS
-        method = json.loads(settings.read_text(encoding="utf-8"))["method"] if settings.exists() else "bm25"
+        world = (folder / _WORLD).exists()
+        method = "bm25" if world else json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))["method"]
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{str(folder / _SETTINGS)!r} can't be read: {error}") from error
+        raise DataError(f"There is no complete retriever in {str(folder)!r}: {error}. Build it again.") from error
     parts: list[Retriever] = []
     if method != "dense":
         parts.append(ImpactIndex.load(folder / "index"))

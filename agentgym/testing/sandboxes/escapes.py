@@ -1,8 +1,7 @@
 """Attacks that no isolating sandbox may let through. Each runs hostile code and proves that it got nowhere.
 
 Every attack is harmless where it succeeds, as far as that can be had: settings are overwritten with their own values,
-and what would end processes or exhaust the machine runs only after a look inside that the sandbox has a process
-namespace of its own.
+and a command that would end processes or make many looks first, itself, that it is in a process namespace of its own.
 """
 
 from __future__ import annotations
@@ -18,111 +17,39 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agentgym.core.errors import AgentGymError
-from agentgym.sandboxes.base import Sandbox
-from agentgym.testing.checks.subject import CheckFailure, expect
-from agentgym.testing.sandboxes.subject import SMALL, SandboxSubject, host_processes, python
-
-
-def _open_contained(subject: SandboxSubject) -> Sandbox:
-    """A sandbox in which killing and forking can't reach the host."""
-    sandbox = subject.make()
-    inside = sandbox.exec(["readlink", "/proc/self/ns/pid"]).text.strip()
-    if not sandbox.isolated or not inside or inside == str(Path("/proc/self/ns/pid").readlink()):
-        sandbox.close()
-        raise CheckFailure("The sandbox shares the host's process namespace; the attack was not even tried.")
-    return sandbox
-
-
-def fork_bomb(subject: SandboxSubject) -> None:
-    """A fork bomb stays below the process limit, and the sandbox works afterwards."""
-    counter = (
-        "import os, time\nn = 0\ntry:\n"
-        "    while n < 500:\n        if os.fork() == 0: time.sleep(60)\n        n += 1\n"
-        "except OSError: pass\nprint(n, flush=True)"
-    )
-    with _open_contained(subject) as sandbox:
-        made = int(python(sandbox, counter, timeout=10).text or 0)
-        expect(
-            0 < made <= SMALL.limits.processes, f"{made} processes were made with a limit of {SMALL.limits.processes}."
-        )
-        bomb = sandbox.exec(":(){ :|:& };:; sleep 30", timeout=1.5)
-        expect(bomb.timed_out, "The fork bomb ended by itself.")
-        expect(sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a fork bomb.")
-
-
-def memory_bomb(subject: SandboxSubject) -> None:
-    """One process, or many together, get no more memory than the limit."""
-    hog = "x = []\nwhile True: x.append(bytearray(b'x') * (1 << 20)); print(len(x), flush=True)"
-    crowd = (
-        "import os, signal, time\nchildren = []\nfor i in range(8):\n    child = os.fork()\n"
-        "    if child == 0:\n        x = bytearray(b'x') * (60 << 20); time.sleep(60)\n    children.append(child)\n"
-        "time.sleep(2)\nprint(sum(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children))"
-    )
-    with _open_contained(subject) as sandbox:
-        result = python(sandbox, hog, timeout=15)
-        reached = int((result.text.split() or ["0"])[-1])
-        expect(result.exit_code != 0 and not result.timed_out, f"The hog was not stopped: {result.exit_code}.")
-        expect(reached <= SMALL.limits.memory >> 20, f"One process got {reached} MiB of {SMALL.limits.memory >> 20}.")
-        expect(sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a memory bomb.")
-    with _open_contained(subject) as sandbox:
-        alive = int(python(sandbox, crowd, timeout=15).text or 0) if "memory" in sandbox.enforces else 0
-        expect(alive * 60 <= SMALL.limits.memory >> 20, f"{alive} processes of 60 MiB each lived together.")
-
-
-def disk_filler(subject: SandboxSubject) -> None:
-    """All writable folders together hold no more than the disk limit; the sandbox works afterwards."""
-    fill = (
-        "for d in /workspace /tmp ~ /dev/shm; do for i in 1 2 3; do head -c 40M /dev/zero > $d/f$i; done; done; "
-        "du -cbs /workspace /tmp ~ | tail -1"
-    )
-    with subject.make() as sandbox:
-        total = int(sandbox.exec(fill).text.split()[0])
-        expect(total <= SMALL.limits.disk * 1.02, f"{total} bytes were written with a limit of {SMALL.limits.disk}.")
-        sandbox.exec("rm -f /workspace/* /tmp/* ~/*")
-        sandbox.write_file("f", "works")
-        expect(sandbox.read_file("f") == b"works", "The sandbox is unusable after its disk was full.")
-        sandbox.exec("i=0; while [ $i -lt 100000 ] && : > n$i; do i=$((i+1)); done", timeout=15)
-        count = int(sandbox.exec("ls -f | wc -l").text)
-        expect(count < 90_000, f"{count} empty files could be made.")
-
-
-def sparse_and_links(subject: SandboxSubject) -> None:
-    """Sparse files and many links don't get past the file size limit, nor break snapshots."""
-    with subject.make() as sandbox:
-        sandbox.exec("truncate -s 1T huge; echo x > a; for i in $(seq 200); do ln a l$i; done")
-        sizes = [entry.size for entry in sandbox.list() if entry.path == "huge"]
-        expect(all(size <= SMALL.limits.disk for size in sizes), f"A file of {sizes} bytes could be made.")
-        sandbox.fork().close()
+from agentgym.testing.checks.subject import expect
+from agentgym.testing.sandboxes.arena import arena
+from agentgym.testing.sandboxes.subject import SandboxSubject, host_processes, python
 
 
 def orphans(subject: SandboxSubject) -> None:
     """Daemons that leave session, parent and terminal end with their command."""
-    marker = f"98{secrets.randbelow(10**8):08d}"
+    marker = f"600.98{secrets.randbelow(10**8):08d}"  # seconds: what escapes ends by itself
     daemon = (
         "import os, sys, signal\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\n"
         "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
         "for fd in range(64):\n    try: os.close(fd)\n    except OSError: pass\n"
         "os.execvp('sleep', ['sleep', sys.argv[1]])"
     )
-    with _open_contained(subject) as sandbox:
-        python(sandbox, daemon, marker)
-        sandbox.exec(f"setsid nohup sleep {marker} >/dev/null 2>&1 & disown")
-        sandbox.exec(f"sleep {marker} & kill -9 $PPID; kill -9 $$")
+    with arena(subject) as place:
+        place.python(daemon, marker)
+        place.shell(f"setsid nohup sleep {marker} >/dev/null 2>&1 & disown")
+        place.shell(f"sleep {marker} & kill -9 $PPID; kill -9 $$")
         time.sleep(0.1)
-        inside = sandbox.exec("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").text
+        inside = place.sandbox.exec("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").text
         expect(marker not in inside, f"A daemon lives on inside: {inside}")
         expect(not host_processes(marker), f"A daemon lives on: {host_processes(marker)}")
 
 
 def late_writers(subject: SandboxSubject) -> None:
     """Nothing writes after a timeout."""
-    with _open_contained(subject) as sandbox:
-        sandbox.exec(
+    with arena(subject) as place:
+        place.shell(
             "for i in 1 2 3; do (setsid sh -c 'while :; do echo x >> log; done' &) ; done; sleep 60", timeout=0.7
         )
-        size = sandbox.exec("wc -c < log").text
+        size = place.sandbox.exec("wc -c < log").text
         time.sleep(0.3)
-        expect(sandbox.exec("wc -c < log").text == size, "A file grew after its command had timed out.")
+        expect(place.sandbox.exec("wc -c < log").text == size, "A file grew after its command had timed out.")
 
 
 def host_files(subject: SandboxSubject) -> None:
@@ -357,44 +284,45 @@ def setuid_programs(subject: SandboxSubject) -> None:
             expect(result.exit_code != 0 and result.text.strip() != "0", f"This worked: {attempt}")
 
 
-def odd_names(subject: SandboxSubject) -> None:
-    """Names of 255 bytes and deep folders break neither listing nor forks nor closing."""
-    deep = "import os, sys\nfor i in range(int(sys.argv[1])): os.mkdir('d' * 20); os.chdir('d' * 20)"
-    with subject.make() as sandbox:
-        sandbox.exec(
-            "touch $(printf 'n%.0s' $(seq 255)); touch -- '-rf' '*' '$(id)' $'new\\nline'; "
-            "touch $(printf 'n%.0s' $(seq 256))"
-        )
-        expect(python(sandbox, deep, "150").ok, "Could not make deep folders.")
-        names = {entry.path for entry in sandbox.list()}
-        expect({"n" * 255, "-rf", "*", "$(id)", "new\nline"} <= names, "Odd names are missing from the list.")
-        with sandbox.fork() as child:
-            expect({entry.path for entry in child.list()} == names, "A fork lost odd names.")
-        sandbox.exec("rm -rf ddd*")
-        expect(python(sandbox, deep, "1200").ok, "Could not make folders deeper than the longest path.")
-        expect(
-            {entry.path for entry in sandbox.list()} == names, "Folders deeper than the longest path can't be listed."
-        )
-
-
 def killing_everything(subject: SandboxSubject) -> None:
     """``kill -9 -1`` and killing process 1 hurt no other sandbox and not this process."""
-    with _open_contained(subject) as first, _open_contained(subject) as second:
+    with arena(subject) as first, arena(subject) as second:
         done = []
-        thread = threading.Thread(target=lambda: done.append(second.exec("sleep 0.5; echo alive").text))
+        thread = threading.Thread(target=lambda: done.append(second.sandbox.exec("sleep 0.5; echo alive").text))
         thread.start()
-        first.exec("kill -9 1; kill -9 -1; for i in $(seq 2 400); do kill -9 $i; done 2>/dev/null")
+        first.shell("kill -9 1; kill -9 -1")
+        first.shell("for i in $(seq 2 400); do [ $i = $$ ] || kill -9 $i; done 2>/dev/null")
         thread.join()
         expect(done == ["alive\n"], f"Another sandbox was hurt: {done}")
-        expect(first.exec("echo again").text == "again\n", "The sandbox is unusable after it killed everything.")
+        expect(
+            first.sandbox.exec("echo again").text == "again\n", "The sandbox is unusable after it killed everything."
+        )
 
 
-def open_file_limit(subject: SandboxSubject) -> None:
-    """A process can't open more files than the limit."""
-    code = "x = []\ntry:\n    while len(x) < 100000: x.append(open('/dev/null'))\nexcept OSError: pass\nprint(len(x))"
+def open_descriptors(subject: SandboxSubject) -> None:
+    """A command has its three streams and no other open file: not of this process, nor of what runs it."""
+    code = (
+        "import os\nfor name in sorted(os.listdir('/proc/self/fd'), key=int):\n"
+        "    try: print(name, os.readlink('/proc/self/fd/' + name))\n    except OSError: pass"
+    )
     with subject.make() as sandbox:
-        count = int(python(sandbox, code).text)
-        expect(count <= SMALL.limits.open_files, f"{count} files could be opened at once.")
+        for stdin in (b"", b"x"):
+            shown = sandbox.exec(["python3", "-I", "-S", "-c", code], stdin=stdin).text.splitlines()
+            expect([line.split()[0] for line in shown] == ["0", "1", "2"], f"Open files of a command: {shown}")
+
+
+def shared_memory(subject: SandboxSubject) -> None:
+    """What a command leaves in shared memory, queues or semaphores is gone with it: a snapshot is files and no more."""
+    leave = (
+        "touch /dev/shm/left /dev/shm/.left /dev/shm/..left; ln -s nowhere /dev/shm/link; mkdir -p /dev/shm/d/e; "
+        "ipcmk -M 4096; ipcmk -S 1; ipcmk -Q; true"
+    )
+    look = "ls -A /dev/shm /dev/mqueue 2>/dev/null | grep -v :; tail -qn +2 /proc/sysvipc/*; true"
+    with subject.make() as sandbox:
+        for command in (leave, f"{leave}; kill -9 $PPID $$", f"{leave}; sleep 60"):
+            sandbox.exec(command, timeout=1.5)
+            left = sandbox.exec(look).text.strip()
+            expect(left == "", f"Left in memory by a command that has ended: {left}")
 
 
 def terminal(subject: SandboxSubject) -> None:
@@ -405,7 +333,6 @@ def terminal(subject: SandboxSubject) -> None:
 
 
 CHECKS = (
-    fork_bomb, memory_bomb, disk_filler, sparse_and_links, orphans, late_writers, host_files, host_environment,
-    writing_outside, network, file_methods, devices_and_proc, system_calls, setuid_programs, odd_names,
-    killing_everything, open_file_limit, terminal,
+    orphans, late_writers, host_files, host_environment, writing_outside, network, file_methods, devices_and_proc,
+    system_calls, setuid_programs, killing_everything, open_descriptors, shared_memory, terminal,
 )  # fmt: skip

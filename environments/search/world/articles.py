@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgym.environments.search.world.facts import PRESENT
+from agentgym.environments.search.world.facts import FIRST_EDITION, PRESENT, Base
 from agentgym.environments.search.world.relations import LISTS, RELATIONS
 from agentgym.environments.search.world.writing import Writer
 
@@ -39,6 +39,18 @@ _FILLERS = (
 _EDITION = "[Encyclopaedia of {v}, {y}]"
 
 
+def _latest(base: Base, facts: list[int]) -> int:
+    """The last year that facts tell of: an edition can't know what happened after it."""
+    years = [0]
+    for fact in map(base.facts.__getitem__, facts):
+        years.append(base.things[fact.subject].born)
+        if isinstance(fact.value, int):
+            years.append(base.things[fact.value].born)
+        elif RELATIONS[fact.relation].value == "year":
+            years.append(int(fact.value))
+    return max(years)
+
+
 def write_articles(writer: Writer) -> None:
     """The article on every thing of the cell; facts that it leaves out go to ``writer.waiting``."""
     base, dice = writer.base, writer.dice
@@ -58,7 +70,7 @@ def write_articles(writer: Writer) -> None:
                 continue
             told.append(number)
             stated += writer.stated_by_list(number) if relation in LISTS else [number]
-        lines = [_EDITION.format(v=province, y=dice.between(PRESENT - 5, PRESENT))]
+        lines = [_EDITION.format(v=province, y=dice.between(max(FIRST_EDITION, _latest(base, stated)), PRESENT))]
         lines.append(dice.pick(_INTRODUCTIONS[thing.kind]).format(n=thing.name, v=province))
         for number in told:
             # a pronoun after the first sentence, but not always, so that names recur

@@ -6,12 +6,14 @@ what it was made from, the code included, so that a world of an older version is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
@@ -20,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from agentgym.core.errors import ConfigError
+from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.tasks import SPLITS
 from agentgym.environments.search.library import Library, Questions
 from agentgym.environments.search.world.cells import PER_CELL, Cell, make_cell
@@ -34,6 +36,9 @@ QUESTION_CELLS = 400
 """Cells that have questions; further ones hold documents alone."""
 MANY_CELLS = 300
 """From here on cells are made in several processes."""
+_SIZES = "sizes.json"
+_ABANDONED = 24 * 3600.0
+"""Age in seconds of a workshop that nobody works in any more."""
 _SHOWN = 3
 """A search of the reasoning chain should show its document among so many."""
 
@@ -63,9 +68,14 @@ def cache_folder() -> Path:
 @lru_cache(maxsize=4)
 def _open(cache: Path, seed: int, cells: int) -> Library:
     folder = cache / f"search-{seed}-{cells}-{_version()}"
-    if not (folder / "splits.npy").exists():
+    if not is_whole(folder):
         _build_into(folder, seed, cells)
-    return Library(Corpus.load(folder / "corpus"), ImpactIndex.load(folder / "index"), Questions.load(folder))
+    try:
+        return Library(Corpus.load(folder / "corpus"), ImpactIndex.load(folder / "index"), Questions.load(folder))
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(
+            f"The world in {str(folder)!r} is damaged ({error}). Remove the folder, and it is built again."
+        ) from error
 
 
 @lru_cache(maxsize=1)
@@ -78,10 +88,20 @@ def _version() -> str:
     return found.hexdigest()
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every file of a built world is there in full: a copy or a disk may have lost some."""
+    try:
+        sizes = json.loads((folder / _SIZES).read_text(encoding="utf-8"))
+        return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def _build_into(folder: Path, seed: int, cells: int) -> None:
     """Builds beside ``folder`` and moves into place, so that a half-made world is never seen."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
         workshop = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise ConfigError(
@@ -90,13 +110,34 @@ def _build_into(folder: Path, seed: int, cells: int) -> None:
         ) from error
     try:
         build_world(workshop, seed, cells)
+        files = sorted(path for path in workshop.rglob("*") if path.is_file())
+        sizes = {path.relative_to(workshop).as_posix(): path.stat().st_size for path in files}
+        (workshop / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
         workshop.chmod(0o755)
+        if folder.exists() and not is_whole(folder):
+            _discard(folder)
         workshop.rename(folder)
     except OSError:
-        if not (folder / "splits.npy").exists():  # else another process was quicker, and its world is the same
+        if not is_whole(folder):  # else another process was quicker, and its world is the same
             raise
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _discard(folder: Path) -> None:
+    """Removes a damaged world, out of the way first: nobody may see it shrink."""
+    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    with contextlib.suppress(FileNotFoundError):  # another process was quicker
+        folder.rename(aside / "damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sweep(cache: Path) -> None:
+    """Removes what builds that were killed left behind, once no build can still be at it."""
+    for path in cache.glob("search-*.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def build_world(folder: Path, seed: int, cells: int, *, workers: int | None = None) -> None:

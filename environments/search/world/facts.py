@@ -12,6 +12,8 @@ Value = int | str
 
 PRESENT = 1930
 """The year in which the world is described."""
+FIRST_EDITION = 1925
+"""The year of the oldest edition of the encyclopaedia that is in the corpus; whatever is wrong was written before."""
 ALWAYS = 0
 """``since`` of a fact that has no beginning."""
 

@@ -6,7 +6,7 @@ every document tells its date.
 
 from __future__ import annotations
 
-from agentgym.environments.search.world.facts import Value
+from agentgym.environments.search.world.facts import FIRST_EDITION, Base, Fact, Value
 from agentgym.environments.search.world.relations import RELATIONS
 from agentgym.environments.search.world.writing import Writer
 
@@ -52,13 +52,17 @@ def _write_mistakes(writer: Writer) -> None:
     """Reports that give a wrong value, each of a fact that its article states."""
     base, dice = writer.base, writer.dice
     told = {number for document in writer.documents if document.about >= 0 for number in document.facts}
-    disputed = [i for i, fact in enumerate(base.facts) if i in told and fact.relation in _DISPUTED]
+    disputed = [
+        i
+        for i, fact in enumerate(base.facts)
+        if i in told and fact.relation in _DISPUTED and _begins(base, fact) < FIRST_EDITION
+    ]
     for number in dice.sample(disputed, MISTAKES):
         fact = base.facts[number]
         wrong = _other_value(writer, fact.relation, fact.value)
         if wrong is None:
             continue
-        year = dice.between(max(base.things[fact.subject].born, 1850) + 1, 1924)
+        year = dice.between(_begins(base, fact), FIRST_EDITION - 1)
         subject = base.things[fact.subject].name
         lines = [
             f"[Report, {year}]",
@@ -66,6 +70,11 @@ def _write_mistakes(writer: Writer) -> None:
             writer.state(number, value=wrong),
         ]
         writer.add(f"A report on {subject}, {year}", lines, [])
+
+
+def _begins(base: Base, fact: Fact) -> int:
+    """The first year in which somebody can be mistaken about a fact."""
+    return max(base.things[fact.subject].born, 1850) + 1
 
 
 def _other_value(writer: Writer, relation: str, value: Value) -> Value | None:

@@ -1,4 +1,4 @@
-"""``agentgym swe build``: from a package to verified tasks. Resumes where it stopped."""
+"""From a package to verified tasks, for ``agentgym swe build``. Resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agentgym.core.errors import ConfigError
+from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.seeding import derive_rng
-from agentgym.environments.swe import fetch, packages
+from agentgym.environments.swe import fetch
 from agentgym.environments.swe.bugs import Bug
-from agentgym.environments.swe.build import mutate, verify
+from agentgym.environments.swe.build import detect, issue, mutate, verify
 from agentgym.environments.swe.checkout import Checkouts
 from agentgym.environments.swe.package import Files, Package
 
-Progress = Callable[[str], None]
+Progress = Callable[[int, str], None]
+"""Called with how many tasks there are now and a line of text."""
 SplitOf = Callable[[str, str], str]
 
 
@@ -28,18 +29,22 @@ def main(
     seed: int = 0,
     backend: str = "auto",
     split: str = "train",
-    progress: Progress = lambda line: None,
+    requires: tuple[str, ...] = (),
+    writer: issue.Writer | None = None,
+    progress: Progress = lambda count, line: None,
 ) -> list[Bug]:
     """Builds verified tasks of one package and writes them to a file.
 
     Args:
-        package: ``name==version`` of a known package, or one of your own.
+        package: ``name==version``, the folder of a git repository, or a description of your own.
         tasks: How many.
         out: A JSON file. What is in it already counts, and mutations tried before are not tried again.
         seed: Order in which mutations are tried.
         backend: Sandbox backend.
         split: Where the tasks go.
-        progress: Called with a line of text now and then.
+        requires: More that its tests need, as pip takes it.
+        writer: Rewrites the issues, for example with a language model. None: they are made from templates.
+        progress: Called now and then.
 
     Returns:
         All tasks of the package that the file holds now.
@@ -50,9 +55,12 @@ def main(
     """
     if tasks < 1:
         raise ConfigError(f"tasks must be at least 1, got {tasks}.")
-    chosen = packages.get(package) if isinstance(package, str) else package
     store = Store(Path(out))
-    return build(chosen, fetch.files_of(chosen), tasks, store, seed, backend, lambda path, target: split, progress)
+    chosen = detect.find(package, requires) if isinstance(package, str) else package
+    return build(
+        chosen, fetch.files_of(chosen), tasks, store, seed=seed, backend=backend, split=split, writer=writer,
+        progress=progress,
+    )  # fmt: skip
 
 
 class Store:
@@ -61,9 +69,16 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tried_path = path.with_suffix(".tried.json")
-        self.data: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"packages": {}, "bugs": []}
-        tried = json.loads(self._tried_path.read_text()) if self._tried_path.is_file() else []
-        self.tried: set[str] = set(tried)
+        self.data: dict[str, Any] = _load(path) or {"packages": {}, "bugs": []}
+        if not {"packages", "bugs"} <= set(self.data):
+            raise DataError(f"{path} is not a file of tasks; name another one, or delete it.")
+        self.tried: set[str] = set(_load(self._tried_path) or ())
+
+    def note(self, mutation: str) -> None:
+        """Remembers that a mutation was tried, across a kill too."""
+        self.tried.add(mutation)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(self._tried_path, json.dumps(sorted(self.tried)))
 
     def bugs(self, package: str) -> list[Bug]:
         """Tasks of a package."""
@@ -79,7 +94,14 @@ class Store:
         self.data["bugs"] = sorted(others + ours, key=lambda item: str(item["instance_id"]))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _replace(self.path, json.dumps(self.data, indent=1, sort_keys=True) + "\n")
-        _replace(self._tried_path, json.dumps(sorted(self.tried)))
+
+
+def _load(path: Path) -> Any:
+    """What a JSON file holds; None where there is none."""
+    try:
+        return json.loads(path.read_text()) if path.is_file() else None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); name another file, or delete it.") from error
 
 
 def _replace(path: Path, text: str) -> None:
@@ -89,27 +111,40 @@ def _replace(path: Path, text: str) -> None:
 
 
 def build(
-    package: Package, files: Files, tasks: int, store: Store, seed: int, backend: str, split: SplitOf,
-    progress: Progress,
-) -> list[Bug]:  # fmt: skip
+    package: Package,
+    files: Files,
+    tasks: int,
+    store: Store,
+    *,
+    seed: int = 0,
+    backend: str = "auto",
+    split: str | SplitOf = "train",
+    writer: issue.Writer | None = None,
+    progress: Progress = lambda count, line: None,
+) -> list[Bug]:
     """Adds tasks to a store until it holds ``tasks`` of the package, or every mutation was tried."""
     bugs = store.bugs(package.key)
+    if len(bugs) >= tasks:
+        progress(len(bugs), f"{package.key}: the file holds {len(bugs)} tasks already")
+        return bugs
     checkouts = Checkouts(backend)
     try:
         suite = verify.establish(package, files, fetch.environment_of(package), checkouts)
-        progress(f"{package.key}: {len(suite.passing)} tests pass in every run")
+        progress(len(bugs), f"{package.key}: {len(suite.passing)} tests pass in every run")
         for path, mutation in candidates(package, files, seed):
             if len(bugs) >= tasks:
                 break
             name = f"{package.key} {path} {mutation.family} {mutation.index}"
             if name in store.tried or _too_alike(bugs, path, mutation):
                 continue
-            bug = verify.examine(suite, checkouts, path, mutation, split)
-            store.tried.add(name)
+            chosen = split if isinstance(split, str) else split(path, mutation.target)
+            bug = verify.examine(suite, checkouts, path, mutation, chosen)
             if bug is not None:
-                bugs.append(bug)
-                progress(f"{len(bugs)}/{tasks} {bug.instance_id}: {len(bug.fail_to_pass)} tests fail")
+                bugs.append(bug if writer is None else issue.rewritten(bug, writer))
+                # First the task, then the note: a kill in between costs a second look, never a task.
                 store.save(suite, bugs)
+                progress(len(bugs), f"{bug.instance_id}: {len(bug.fail_to_pass)} tests fail")
+            store.note(name)
         store.save(suite, bugs)
     finally:
         checkouts.close()

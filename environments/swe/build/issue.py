@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from agentgym.core.seeding import derive_rng
+from agentgym.environments.swe.bugs import Bug
 from agentgym.environments.swe.hiding import function_of
+
+Writer = Callable[[str], str]
+"""A prompt -> an issue's text, for example from a language model."""
 
 _OPENINGS = (
     "Something in {package} is wrong since the last change.",
@@ -72,3 +77,22 @@ def symptom_of(message: str) -> str:
         return "fails"
     text = text.removeprefix("AssertionError: ").removeprefix("assert ")
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "..."
+
+
+def rewritten(bug: Bug, writer: Writer) -> Bug:
+    """The bug with an issue in a writer's words; as it was where those are empty or give the place away."""
+    text = writer(
+        "Rewrite this bug report as a user of the package would write it. Keep every symptom and every test that it "
+        "names; add no guess about the cause. Answer with the report alone.\n\n" + bug.statement
+    ).strip()
+    return replace(bug, statement=text) if text and not gives_away(bug, text) else bug
+
+
+def gives_away(bug: Bug, text: str) -> bool:
+    """Whether a text names the file or a line of a bug, or a test that the agent's copy lacks."""
+    names = {function_of(test)[1][-1] for test in bug.hidden} - {
+        function_of(test)[1][-1] for test in bug.fail_to_pass if test not in bug.hidden
+    }
+    words = set(re.findall(r"\w+", text))
+    file = bug.path.rpartition("/")[2]
+    return bug.path in text or file in text or bool(names & words) or re.search(r"\blines? \d", text) is not None

@@ -170,6 +170,17 @@ def remove_method(node: cst.CSTNode) -> Iterator[Change]:
                 yield node, node.with_changes(body=node.body.with_changes(body=body))
 
 
+def shuffle_methods(node: cst.CSTNode) -> Iterator[Change]:
+    """Two neighbouring methods change places: of two with one name (a property and its setter) the other one wins."""
+    if not isinstance(node, cst.ClassDef) or not isinstance(node.body, cst.IndentedBlock):
+        return
+    body = node.body.body
+    for i in range(len(body) - 1):
+        first, second = body[i], body[i + 1]
+        if isinstance(first, cst.FunctionDef) and isinstance(second, cst.FunctionDef):
+            yield node, node.with_changes(body=node.body.with_changes(body=[*body[:i], second, first, *body[i + 2 :]]))
+
+
 def remove_base(node: cst.CSTNode) -> Iterator[Change]:
     """A class loses a base."""
     if isinstance(node, cst.ClassDef):
@@ -193,6 +204,7 @@ FAMILIES: dict[str, Family] = {
     "shuffle_lines": shuffle_lines,
     "remove_method": remove_method,
     "remove_base": remove_base,
+    "shuffle_methods": shuffle_methods,
 }
 """Family -> what it can change. New ones go at the end: recipes name families."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +10,12 @@ from agentgym.core.errors import DataError
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.swe.bugs import Bug
 from agentgym.environments.swe.build import issue, mutate
-from agentgym.environments.swe.checkout import Checkouts, Environment
+from agentgym.environments.swe.checkout import Checkouts
 from agentgym.environments.swe.grading import run_changed, test_files
-from agentgym.environments.swe.hiding import function_of
-from agentgym.environments.swe.package import Files, Package
+from agentgym.environments.swe.hiding import function_of, place_of
+from agentgym.environments.swe.package import Environment, Files, Package
 from agentgym.environments.swe.runner import Report
+from agentgym.tools.python_source import parse
 
 _MAX_SHARE = 0.3
 """A bug that breaks more of the suite than this is seen from anywhere: not a task."""
@@ -54,7 +54,9 @@ def establish(package: Package, files: Files, environment: Environment, checkout
         if outcome == "passed" and all(other.get(test) == "passed" for other in outcomes)
     )  # fmt: skip
     if not passing:
-        raise DataError(f"No test of {package.key} passes.\n{printed}")
+        raise DataError(
+            f"No test of {package.key} passes. Does it need other packages? Name them with --requires.\n{printed}"
+        )
     return Suite(package, files, environment, paths, passing)
 
 
@@ -72,9 +74,8 @@ def _run(
 
 
 def examine(
-    suite: Suite, checkouts: Checkouts, path: str, mutation: mutate.Mutation, split: Callable[[str, str], str],
-    runs: int = 2,
-) -> Bug | None:  # fmt: skip
+    suite: Suite, checkouts: Checkouts, path: str, mutation: mutate.Mutation, split: str, runs: int = 2
+) -> Bug | None:
     """The bug that a mutation plants, or None when it is none: nothing breaks, too much does, or runs differ.
 
     The first run is of the whole suite; later ones are of the files in which something broke, and must agree with it.
@@ -94,12 +95,12 @@ def examine(
         again, suspicious = _run(suite.package, suite.files, suite.environment, checkouts, {path: planted}, paths)
         if suspicious or {test for test in concerned if again.outcomes.get(test) != "passed"} != set(broken):
             return None
-    return _describe(suite, path, mutation, planted, broken, split(path, mutation.target))
+    return _describe(suite, path, mutation, planted, broken, split)
 
 
 def _compiles(source: bytes) -> bool:
     try:
-        compile(source, "<bug>", "exec")
+        compile(parse(source), "<bug>", "exec")
     except (SyntaxError, ValueError):
         return False
     return True
@@ -107,13 +108,17 @@ def _compiles(source: bytes) -> bool:
 
 def _describe(
     suite: Suite, path: str, mutation: mutate.Mutation, planted: bytes, failing: dict[str, str], split: str
-) -> Bug:
+) -> Bug | None:
     package = suite.package
     recipe: dict[str, Any] = {"family": mutation.family, "index": mutation.index}
     name = hashlib.sha256(f"{package.key} {path} {recipe}".encode()).hexdigest()[:8]
     instance = f"{package.name}__{package.version}.{mutation.family}__{name}"
     tests = tuple(sorted(failing))
-    hidden = _hide(instance, tests)
+    places = places_of(suite, tests)
+    removed = hide(instance, places)
+    if not removed:
+        return None
+    hidden = tuple(test for test in tests if places[test] in removed)
     functions = len({function_of(test) for test in tests})
     return Bug(
         instance_id=instance,
@@ -128,15 +133,24 @@ def _describe(
         statement=issue.write(instance, package.name, tests, failing, set(tests) - set(hidden)),
         split=split,
         difficulty=round(1.0 / functions**0.5, 3),
+        removed=removed,
     )
 
 
-def _hide(instance: str, tests: tuple[str, ...]) -> tuple[str, ...]:
-    """At least half of the failing test functions, chosen by the instance's name; all parameters of one go together."""
-    functions = sorted({function_of(test) for test in tests})
+def places_of(suite: Suite, tests: tuple[str, ...]) -> dict[str, str]:
+    """Test -> the function that it is."""
+    files = {path: data for path, data in suite.files.items() if suite.package.is_test(path) and path.endswith(".py")}
+    return {test: place_of(test, files) for test in tests}
+
+
+def hide(instance: str, places: dict[str, str]) -> tuple[str, ...]:
+    """At least half of the failing test functions, chosen by the instance's name; all parameters of one go together,
+    and so do all classes that inherit it. Empty where one can't be found, and so could not be hidden."""
+    if "" in places.values():
+        return ()
+    functions = sorted(set(places.values()))
     order = derive_rng("swe hidden", instance).permutation(len(functions))
-    chosen = {functions[i] for i in order[: (len(functions) + 1) // 2]}
-    return tuple(test for test in tests if function_of(test) in chosen)
+    return tuple(sorted(functions[i] for i in order[: (len(functions) + 1) // 2]))
 
 
 def weigh(bugs: list[Bug]) -> list[Bug]:
