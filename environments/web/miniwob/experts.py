@@ -65,15 +65,6 @@ def _sequence(sight: Sight) -> Action:
     return sight.click_name("TWO" if _clicks(sight) else "ONE", "button")
 
 
-@solves("button-delay")
-def _delay(sight: Sight) -> Action:
-    if not sight.done:
-        return sight.click_name("ONE", "button")
-    seconds = int(_found(r"wait (\d+)", sight.text)[0])
-    waited = sight.done.count("noop")
-    return Action("noop", {"wait_ms": 1000.0}) if waited <= seconds else sight.click_name("TWO", "button")
-
-
 @solves("click-dialog")
 def _dialog(sight: Sight) -> Action:
     return sight.click_name("Close", "button")
@@ -132,13 +123,6 @@ def _coordinate(sight: Sight) -> Action:
 
 def _box(widget: Widget) -> tuple[int, ...]:
     return tuple(map(int, _found(r"at (-?\d+),(-?\d+) size (\d+)x(\d+)", widget.name)))
-
-
-@solves("ascending-numbers")
-def _ascending(sight: Sight) -> Action:
-    numbers = sorted((w for w in sight.all("clickable") if w.name.isdecimal()), key=lambda w: int(w.name))
-    left = [widget for widget in numbers if int(widget.name) > _clicks(sight)]
-    return sight.click(left[0] if left else None)
 
 
 # ------------------------------------------------------------------ choosing
