@@ -233,7 +233,8 @@ class _Reader:
         if "data-agent-shape" in element.attrs:
             shown, name = "shape", name or element.attrs["data-agent-shape"]
         elif role not in WIDGETS:
-            shown, name = "clickable", name or self._namer.content(element)
+            shown, name = "clickable", name or self._namer.content(element).strip()
+            name = name or element.attrs.get("data-agent-click", "")
         parts = [f"[a{len(self._refs)}] {shown} {quoted(name)}", *self._state(element, role)]
         self._piece(" ".join(parts))
         if (role in _NESTING or role not in WIDGETS) and any(isinstance(child, Element) for child in element.children):

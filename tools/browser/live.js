@@ -33,7 +33,11 @@
       if (element.selected) found.selected = "";
     }
     // Scripted pages: what listens to clicks, and where shapes are that have no words.
-    if (window.__agentgymListens && window.__agentgymListens.has(element)) found["data-agent-click"] = "";
+    if (window.__agentgymListens && window.__agentgymListens.has(element)) {
+      const color = getComputedStyle(element).backgroundColor;
+      found["data-agent-click"] = [element.getAttribute("class") || "", color.includes("(0, 0, 0, 0)") ? "" : color]
+        .join(" ").trim();
+    }
     if (window.__agentgymListens && element instanceof SVGGeometryElement) {
       const box = element.getBoundingClientRect();
       const fill = element.getAttribute("fill") || getComputedStyle(element).fill;

@@ -7,35 +7,22 @@ pages however fast the machine is.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from importlib import resources
 from typing import Any
 
-from agentgym.tools.browser import forms
 from agentgym.tools.browser.browser import Refused
 from agentgym.tools.browser.chromium import _AIM, _CHOOSE, _CLICK, _FOCUS, _WRITE, ChromiumBrowser
 from agentgym.tools.browser.dom import Element
 from agentgym.tools.browser.roles import input_type
 
-EPOCH = 1_767_225_600_000
-"""Milliseconds since 1970 at which every page begins: 2026-01-01, noon being 12 hours off."""
 SETTLE = 500
 """Milliseconds that pass on the page's clock after an action: transitions of the usual libraries are over by then."""
 MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
-# Which elements listen to clicks; the roles of an accessible page would say it, but many pages are not.
-_LISTEN = """(() => {
-  const listens = window.__agentgymListens = new WeakSet();
-  const add = EventTarget.prototype.addEventListener;
-  EventTarget.prototype.addEventListener = function (type, ...rest) {
-    const own = this instanceof Element && this !== document.body && this !== document.documentElement;
-    if (own && /^(click|mousedown|mouseup|dblclick)$/.test(type)) listens.add(this);
-    return add.call(this, type, ...rest);
-  };
-  const known = Object.getOwnPropertyDescriptor(HTMLElement.prototype, "onclick");
-  Object.defineProperty(HTMLElement.prototype, "onclick", {
-    ...known, set(value) { if (value) listens.add(this); known.set.call(this, value); },
-  });
-})()"""
+_STANDSTILL = resources.files(__package__).joinpath("standstill.js").read_text(encoding="utf-8")
+_RUN = "(span) => { if (window.__agentgymRun) window.__agentgymRun(span); }"
+_TYPED = ("email", "password", "search", "tel", "text", "url")
 _SELECT = "(i) => { const e = window.__agentgym[i]; e.focus(); if (e.select) e.select(); }"
 _CENTER = """(i) => {
   const element = window.__agentgym[i];
@@ -48,11 +35,8 @@ _CENTER = """(i) => {
 class ScriptedBrowser(ChromiumBrowser):
     """See ``Browser``. Every action is real input; none is expected to lead to another page."""
 
-    async def _renew(self) -> None:
-        await super()._renew()
-        await self._context.add_init_script(_LISTEN)
-        await self._context.clock.install(time=EPOCH)
-        await self._context.clock.pause_at(EPOCH + 1)
+    async def _prepare(self, context: Any) -> None:
+        await context.add_init_script(_STANDSTILL)
 
     @property
     def handle(self) -> Any:
@@ -64,7 +48,7 @@ class ScriptedBrowser(ChromiumBrowser):
 
         async def whole() -> None:
             await work
-            await self.handle.clock.run_for(wait)
+            await self.handle.evaluate(_RUN, wait)
 
         self._run(whole())
         self._page = None
@@ -110,7 +94,14 @@ class ScriptedBrowser(ChromiumBrowser):
 
     def write(self, element: Element, value: str) -> None:
         """Types a value key by key, in place of what is there; pickers get it at once."""
-        typed = element.tag == "textarea" or input_type(element) in ("text", "search", "password", "email", "tel", "url")
+        typed = element.tag == "textarea" or input_type(element) in (
+            "text",
+            "search",
+            "password",
+            "email",
+            "tel",
+            "url",
+        )
 
         async def type_in() -> None:
             handle = self.handle
@@ -141,19 +132,21 @@ class ScriptedBrowser(ChromiumBrowser):
         self._keys(press())
 
     def _keys(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Keys that Playwright doesn't know are the agent's mistake."""
-        from agentgym.core.errors import Fault
+        """Presses keys; one that Playwright doesn't know is the agent's mistake."""
 
-        try:
-            self.perform(work)
-        except Fault as fault:
-            if "Unknown key" not in fault.message:
+        async def tolerant() -> str:
+            try:
+                await work
+            except Exception as error:
+                if "Unknown key" in str(error):
+                    return "There is no such key."
                 raise
-            self._context = self._page_context()
-            raise Refused("not_actionable", "There is no such key.") from fault
+            return ""
 
-    def _page_context(self) -> Any:
-        return self.handle.context
+        problem = self._run(tolerant())
+        if problem:
+            raise Refused("not_actionable", problem)
+        self.perform(self.handle.evaluate("() => 0"))
 
     def _do_hover(self, bid: str) -> None:
         element = self.target(bid)
@@ -247,5 +240,3 @@ class ScriptedBrowser(ChromiumBrowser):
             return False
         self.perform(self.handle.evaluate(_WRITE, [element.index, key]))
         return True
-
-

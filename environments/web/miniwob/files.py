@@ -35,7 +35,9 @@ def html_folder(folder: str = "") -> Path:
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         if (Path(place) / "html" / "miniwob").is_dir():
             return Path(place) / "html"
-    raise MissingExtraError("MiniWoB++'s pages are not installed. Install them with: pip install 'agentgym-kit[miniwob]'")
+    raise MissingExtraError(
+        "MiniWoB++'s pages are not installed. Install them with: pip install 'agentgym-kit[miniwob]'"
+    )
 
 
 @lru_cache(maxsize=4)

@@ -107,9 +107,9 @@ class MiniWoBGame(Game):
     def instructions(self) -> str:
         """What the agent is told about its job."""
         return (
-            "You do a small task on a web page. The page is shown as lines of text; what you can act on has a reference "
-            "in brackets, such as [a3]. Shapes are given with color, place and size in pixels. The page judges by itself "
-            "when you have done what it asks, usually after a button such as Submit."
+            "You do a small task on a web page. The page is shown as lines of text; what you can act on has a "
+            "reference in brackets, such as [a3]. Shapes are given with color, place and size in pixels. The page "
+            "judges by itself when you have done what it asks, usually after a button such as Submit."
         )
 
     def tasks(self) -> TaskSource:
@@ -122,7 +122,9 @@ class MiniWoBGame(Game):
         if self._browser is None:
             from agentgym.tools.browser.scripted import ScriptedBrowser
 
-            self._browser = ScriptedBrowser(Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})))
+            self._browser = ScriptedBrowser(
+                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), scripts=True
+            )
         return self._browser
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
