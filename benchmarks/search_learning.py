@@ -33,8 +33,8 @@ SETTINGS = Path(__file__).parents[1] / "examples" / "search_tiny.toml"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "GRPO": {"credit.method": "grpo", "credit.parameters.reward": "outcome"},
     "IGPO": {"credit.method": "igpo"},
-    # Grounding pays every turn that could be done; here that would pay for searching on and on. The estimator is trained
-    # on 40 batches before the first update: after 4 of them it knows nothing, and what it says ruins the policy.
+    # Grounding pays every turn that could be done; here that would pay for searching on and on. The estimator learns
+    # from 40 batches before the first update: after 4 of them it knows nothing, and what it says ruins the policy.
     "SPA": {
         "credit.method": "spa",
         "credit.parameters.beta": 0.0,
