@@ -33,8 +33,14 @@ SETTINGS = Path(__file__).parents[1] / "examples" / "search_tiny.toml"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "GRPO": {"credit.method": "grpo", "credit.parameters.reward": "outcome"},
     "IGPO": {"credit.method": "igpo"},
-    # grounding pays every turn that could be done; here that would pay for searching on and on
-    "SPA": {"credit.method": "spa", "credit.parameters.beta": 0.0, "credit.scorer_warmup": 4},
+    # Grounding pays every turn that could be done; here that would pay for searching on and on. The estimator learns
+    # from 40 batches before the first update: after 4 of them it knows nothing, and what it says ruins the policy.
+    "SPA": {
+        "credit.method": "spa",
+        "credit.parameters.beta": 0.0,
+        "credit.scorer_warmup": 40,
+        "credit.scorer.lr": 1e-3,
+    },
 }
 SMOOTH = 5
 """Updates over which curves of training are averaged."""
