@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from agentgym.core.errors import ConfigError, UnsupportedError
+from agentgym.core.errors import ConfigError, Fault, UnsupportedError
 from agentgym.sandboxes import seccomp
 from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.keeper import cgroups, client
@@ -118,11 +118,13 @@ class BubblewrapSandbox(Sandbox):
     def _close(self) -> None:
         if self._relay is not None:
             self._relay.close()
-        if not self._keeper.alive:
-            return
-        for snapshot in list(self._chains):
-            self.drop(snapshot)
-        self._keeper.call("close", tree=self._tree)
+        try:
+            for snapshot in list(self._chains):
+                self.drop(snapshot)
+            self._keeper.call("close", tree=self._tree)
+        except Fault:
+            if self._keeper.alive:
+                raise  # else all that it held is gone with it
 
 
 @cache

@@ -69,6 +69,7 @@ class Client:
         )  # fmt: skip
         theirs.close()
         self._socket = ours
+        self._silent = False
         self.hello = self._greet()
 
     def _greet(self) -> dict[str, Any]:
@@ -88,8 +89,8 @@ class Client:
 
     @property
     def alive(self) -> bool:
-        """Whether the keeper runs."""
-        return self._process.poll() is None
+        """Whether the keeper runs and answers. One that is being killed may do the first and not the second."""
+        return not self._silent and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -111,6 +112,7 @@ class Client:
             self._send({"do": what, "with": arguments}, [theirs])
             answer, fds, _, _ = socket.recv_fds(ours, MESSAGE_BYTES, MAX_SOCKETS)
         if not answer:
+            self._silent = True
             raise Fault(Boundary.SANDBOX, f"the sandbox keeper ended during {what!r}")
         result: dict[str, Any] = json.loads(answer)
         if "error" in result:
@@ -125,6 +127,7 @@ class Client:
         try:
             self._socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
         except OSError as error:
+            self._silent = True
             raise Fault(Boundary.SANDBOX, f"the sandbox keeper is gone: {error}") from error
         finally:
             for one in sockets:

@@ -87,7 +87,7 @@ def wall_time(subject: SandboxSubject) -> None:
         took = time.monotonic() - began
         expect(result.timed_out, "timed_out is False after the wall time.")
         expect(result.stdout == b"early\n", f"Output before the timeout is lost: {result.stdout!r}.")
-        expect(took < 15, f"A command with a wall time of 0.7 s took {took:.1f} s.")
+        expect(took < 60, f"A command with a wall time of 0.7 s took {took:.1f} s.")
         expect(sandbox.exec(["true"]).ok, "The sandbox is unusable after a timeout.")
 
 

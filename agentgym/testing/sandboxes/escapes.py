@@ -73,7 +73,7 @@ def host_files(subject: SandboxSubject) -> None:
             attempts += [f"for i in /proc/[0-9]*; do cat $i/root{path} $i/cwd/../{path}; done"]
             attempts += ["cat /etc/shadow /root/.ssh/* /root/.bash_history", "ls -a /root /var/lib/docker /host /old"]
             for attempt in attempts:
-                found = sandbox.exec(attempt, timeout=20)
+                found = sandbox.exec(attempt, timeout=90)
                 expect(secret not in found.text, f"The canary was seen by: {attempt}")
                 expect(not _host_secret(found.text), f"A secret of the host was seen by: {attempt}")
         finally:
@@ -184,7 +184,7 @@ def file_methods(subject: SandboxSubject) -> None:
             except (OSError, AgentGymError):
                 data = b""
             expect(secret.encode() not in data, f"read_file({path!r}) read a file of the host.")
-            expect(time.monotonic() - began < 10, f"read_file({path!r}) hangs.")
+            expect(time.monotonic() - began < 60, f"read_file({path!r}) hangs.")
         for path in ("link", "up", "pipe", f"root{target}"):
             with suppress(OSError, AgentGymError):
                 sandbox.write_file(path, "overwritten")

@@ -15,7 +15,7 @@ def fork_bomb(subject: SandboxSubject) -> None:
         "except OSError: pass\nprint(n, flush=True)"
     )
     with arena(subject) as place:
-        made = int(place.python(counter, timeout=10).text or 0)
+        made = int(place.python(counter, timeout=60).text or 0)
         expect(
             0 < made <= SMALL.limits.processes, f"{made} processes were made with a limit of {SMALL.limits.processes}."
         )
@@ -32,19 +32,26 @@ def memory_bomb(subject: SandboxSubject) -> None:
         f"x = []\nfor _ in range({ceiling}): x.append(bytearray(b'x') * (1 << 20)); print(len(x), flush=True)\n"
         "raise SystemExit(0)"
     )
+    # Counts the children that have their memory and live, once every child has it or is dead.
     crowd = (
-        "import os, signal, time\nchildren = []\nfor i in range(8):\n    child = os.fork()\n"
-        "    if child == 0:\n        x = bytearray(b'x') * (60 << 20); time.sleep(60)\n    children.append(child)\n"
-        "time.sleep(2)\nprint(sum(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children))"
+        "import os, struct, time\nread, write = os.pipe()\nchildren, dead, lives = set(), set(), set()\n"
+        "os.set_blocking(read, False)\nfor i in range(8):\n    child = os.fork()\n    if child == 0:\n"
+        "        x = bytearray(b'x') * (60 << 20); os.write(write, struct.pack('i', os.getpid())); time.sleep(200)\n"
+        "    children.add(child)\n"
+        "while lives | dead != children:\n    time.sleep(0.1)\n"
+        "    try: lives |= {pid for (pid,) in struct.iter_unpack('i', os.read(read, 4096))}\n"
+        "    except BlockingIOError: pass\n"
+        "    dead |= {child for child in children - dead if os.waitpid(child, os.WNOHANG)[0]}\n    lives -= dead\n"
+        "print(len(lives))"
     )
     with arena(subject) as place:
-        result = place.python(hog, timeout=15)
+        result = place.python(hog, timeout=120)
         reached = int((result.text.split() or ["0"])[-1])
         expect(result.exit_code != 0 and not result.timed_out, f"The hog was not stopped: {result.exit_code}.")
         expect(reached <= SMALL.limits.memory >> 20, f"One process got {reached} MiB of {SMALL.limits.memory >> 20}.")
         expect(place.sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a memory bomb.")
     with arena(subject) as place:
-        alive = int(place.python(crowd, timeout=15).text or 0) if "memory" in place.sandbox.enforces else 0
+        alive = int(place.python(crowd, timeout=120).text or 0) if "memory" in place.sandbox.enforces else 0
         expect(alive * 60 <= SMALL.limits.memory >> 20, f"{alive} processes of 60 MiB each lived together.")
 
 
@@ -60,7 +67,7 @@ def disk_filler(subject: SandboxSubject) -> None:
         sandbox.exec("rm -f /workspace/* /tmp/* ~/*")
         sandbox.write_file("f", "works")
         expect(sandbox.read_file("f") == b"works", "The sandbox is unusable after its disk was full.")
-        sandbox.exec("i=0; while [ $i -lt 100000 ] && : > n$i; do i=$((i+1)); done", timeout=15)
+        sandbox.exec("i=0; while [ $i -lt 100000 ] && : > n$i; do i=$((i+1)); done", timeout=60)
         count = int(sandbox.exec("ls -f | wc -l").text)
         expect(count < 90_000, f"{count} empty files could be made.")
 

@@ -16,7 +16,7 @@ from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.keeper.owners import OWNER, owner_gone, owner_name, spare_users
 from agentgym.sandboxes.protocol import ExecResult, Limits, MiB, SandboxSpec
 
-SMALL = SandboxSpec(limits=Limits(wall=20.0, cpu=20.0, memory=192 * MiB, processes=48, disk=24 * MiB, output=64 * 1024))
+SMALL = SandboxSpec(limits=Limits(wall=90.0, cpu=20.0, memory=192 * MiB, processes=48, disk=24 * MiB, output=64 * 1024))
 """Tight limits, so that breaking them is quick."""
 
 
