@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from agentgym.environments.swe import tasks as tasks_module
 from agentgym.environments.swe.bugs import Bug, unified_diff, visible_tests
 from agentgym.environments.swe.grading import Verdict, grade, run_changed, source_changes, test_files
 from agentgym.environments.swe.grammar import FunctionFormat
-from agentgym.environments.swe.listing import Listing, noted
+from agentgym.environments.swe.listing import Listing, Watched, noted
 from agentgym.environments.swe.package import Files, Package
 from agentgym.environments.swe.rewards import COMPONENTS, SCHEMES
 from agentgym.environments.swe.runner import Report
@@ -206,8 +206,9 @@ class SWEGame(Game):
     def _do_bash(self, command: str) -> Outcome:
         if "\0" in command or len(command.encode("utf-8", "surrogatepass")) > 100_000:
             return Outcome("A command can't hold a NUL byte or more than 100,000 bytes.", executable=False)
-        text = shell.run(Shell(self.sandbox), command.encode("utf-8", "replace").decode(), self._timeout)
-        self._refresh()
+        watched = cast(Sandbox, Watched(self.sandbox, self._listing))
+        text = shell.run(Shell(watched), command.encode("utf-8", "replace").decode(), self._timeout)
+        self.state.files = self._listing.files
         return Outcome(text, tags=("execute",))
 
     def _do_view(self, path: str, start: int | None = None, end: int | None = None) -> Outcome:

@@ -1,7 +1,8 @@
 """What is in a sandbox's writable folders, kept up to date at little cost.
 
 One command a look: names, permissions, links, sizes and times, and digests of the files whose time of change moved
-since the last look. Nothing that runs inside can set that time.
+since the last look. Nothing that runs inside can set that time. A shell command brings the look at its own end, where
+nothing that it started still runs and could change files afterwards.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from agentgym.sandboxes import HOME, WORKSPACE, Sandbox
+from agentgym.sandboxes import HOME, WORKSPACE, ExecResult, Sandbox
 from agentgym.tools.shell import STATE_SCRATCH
 
 _OUTPUT = 64 << 20
@@ -25,6 +27,18 @@ _FIND = (
 )  # fmt: skip
 _DIGEST = ("-exec", "sha256sum", "-z", "--", "{}", "+")
 _DIGEST_LINE = re.compile(r"[0-9a-f]{64}  /")
+_AND_LOOK = r"""
+processes() { set -- /proc/[0-9]*; count=$#; }
+marker=$1 looks=$2
+shift 2
+exec 3>&2 2>/dev/null  # what this shell has to say about a killed command is none of the command's output
+processes; before=$count
+"${@:looks+1}" 2>&3 3>&-
+code=$?
+processes
+[ "$count" = "$before" ] && printf '\0%s\0' "$marker" && "${@:1:looks}"
+exit "$code"
+"""
 _Seen = tuple[str, str, str]
 """Times and size, kind and permissions, digest or target of a link."""
 
@@ -43,15 +57,31 @@ class Listing:
 
     def look(self, sandbox: Sandbox) -> dict[str, str]:
         """The files as they are now."""
-        since = f"@{max(self._newest - _SLACK_SECONDS, 0.0):.6f}"
         limits = replace(sandbox.spec.limits, output=_OUTPUT)
-        output = os.fsdecode(sandbox.exec([*_FIND, "-newerct", since, *_DIGEST], limits=limits).stdout)
+        return self._take(sandbox, sandbox.exec(self._command(), limits=limits).stdout)
+
+    def run(self, sandbox: Sandbox, argv: Sequence[str], timeout: float | None) -> ExecResult:
+        """Runs a command and looks afterwards; ``files`` are those after it."""
+        marker, looks = secrets.token_hex(16), self._command()
+        line = ["/bin/bash", "-c", _AND_LOOK, "bash", marker, str(len(looks)), *looks, *argv]
+        result = sandbox.exec(line, timeout=timeout)
+        output, found, listed = result.stdout.rpartition(f"\0{marker}\0".encode())
+        if found and not result.truncated and not result.timed_out:
+            self._take(sandbox, listed)
+        else:
+            self.look(sandbox)
+        return replace(result, stdout=output) if found else result
+
+    def _command(self) -> list[str]:
+        return [*_FIND, "-newerct", f"@{max(self._newest - _SLACK_SECONDS, 0.0):.6f}", *_DIGEST]
+
+    def _take(self, sandbox: Sandbox, output: bytes) -> dict[str, str]:
         # Digests come in between, where a batch of files was full, and at the end.
-        fields = [field for field in output.split("\0")[:-1] if not _DIGEST_LINE.match(field)]
-        digests = _read(field for field in output.split("\0") if _DIGEST_LINE.match(field))
+        lines = os.fsdecode(output).split("\0")[:-1]
+        fields = iter([line for line in lines if not _DIGEST_LINE.match(line)])
+        digests = _read(line for line in lines if _DIGEST_LINE.match(line))
         found: dict[str, _Seen] = {}
-        each = iter(fields)
-        for kind, target, stamp, path in zip(each, each, each, each, strict=False):
+        for kind, target, stamp, path in zip(fields, fields, fields, fields, strict=False):
             before = self._seen.get(path)
             if not kind.startswith("f"):
                 found[path] = (stamp, kind, target)
@@ -86,3 +116,16 @@ def noted(content: bytes, before: str | None) -> str:
     """The entry of a file that was just written."""
     kind = before.partition(" ")[0] if before else "f644"
     return f"{kind} {hashlib.sha256(content).hexdigest()}"
+
+
+class Watched:
+    """What a ``Shell`` needs of a sandbox, with a look after each command."""
+
+    def __init__(self, sandbox: Sandbox, listing: Listing) -> None:
+        self._sandbox = sandbox
+        self._listing = listing
+        self.absolute = sandbox.absolute
+
+    def exec(self, argv: Sequence[str], *, timeout: float | None = None, limits: None = None) -> ExecResult:
+        """See ``Sandbox.exec``."""
+        return self._listing.run(self._sandbox, argv, timeout)
