@@ -42,7 +42,8 @@ class Server:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        self.root = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = self.root + "/v1"
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -62,7 +63,7 @@ class Server:
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            entry = entry(request, dict(handler.headers)) if callable(entry) else entry
+            entry = entry(request, {**handler.headers, "path": handler.path}) if callable(entry) else entry
             with contextlib.suppress(ConnectionError):
                 self._send(handler, entry)
         finally:

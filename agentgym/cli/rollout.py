@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def rollout(
     env: Annotated[str, typer.Option(help="Environment id, for example agentgym/Shopping-v0.")],
-    policy: Annotated[str, typer.Option(help="Policy name: scripted, random, replay, transformers, ...")],
+    policy: Annotated[str, typer.Option(help="Policy name: scripted, random, replay, transformers, vllm, openai.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 100,
     group: Annotated[int, typer.Option(min=1, help="Episodes a task (same task and seed).")] = 1,
@@ -31,6 +31,8 @@ def rollout(
     action_format: Annotated[str, typer.Option(help="Action format; empty for the environment's own.")] = "",
     env_arg: EnvArg = [],  # noqa: B006
     policy_arg: PolicyArg = [],  # noqa: B006
+    model: Annotated[str, typer.Option(help="Model of the policy: a folder or a name. Short for -p model=...")] = "",
+    base_url: Annotated[str, typer.Option(help="Address of the policy's server. Short for -p base_url=...")] = "",
     temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="Nucleus sampling.")] = 1.0,
     top_k: Annotated[int, typer.Option(help="Sample among the k likeliest tokens; 0 for all.")] = 0,
@@ -66,9 +68,10 @@ def rollout(
     env_kwargs = {"scheme": scheme, **key_values(env_arg, "--env-arg")}
     if action_format:
         env_kwargs["action_format"] = action_format
+    named = {name: value for name, value in (("model", model), ("base_url", base_url)) if value}
     config = RunConfig(
         env_id=full_id(env),
-        policy=PolicySpec(policy, key_values(policy_arg, "--policy-arg")),
+        policy=PolicySpec(policy, {**named, **key_values(policy_arg, "--policy-arg")}),
         episodes=episodes,
         env_kwargs=env_kwargs,
         group_size=group,

@@ -15,7 +15,7 @@ from typing import Any
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.core.policy import Request
 from agentgym.core.seeding import digest
-from agentgym.policies.http import JsonClient, NotThere, Retry
+from agentgym.policies.http import GivenUp, JsonClient, NotThere, Retry
 from agentgym.policies.loop import LoopThread
 from agentgym.policies.vllm.common import Output, VLLMPolicy, is_plain, load_tokenizer
 
@@ -61,9 +61,10 @@ class ServerPolicy(VLLMPolicy):
         history: str = "template",
     ) -> None:
         loop = LoopThread("vllm servers")
+        self._clients: dict[str, JsonClient] = {}
         try:
-            self._clients = {
-                url: JsonClient(
+            for url in urls:
+                self._clients[url] = JsonClient(
                     url,
                     key_env=key_env,
                     timeout=timeout,
@@ -71,8 +72,6 @@ class ServerPolicy(VLLMPolicy):
                     retry=Retry(attempts=attempts),
                     service="the vLLM server",
                 )
-                for url in urls
-            }
             found = [loop.run(_served(client, model)) for client in self._clients.values()]
             if len({row["id"] for row in found}) > 1:
                 raise ConfigError(f"The vLLM servers serve different models: {', '.join(row['id'] for row in found)}.")
@@ -83,6 +82,8 @@ class ServerPolicy(VLLMPolicy):
             super().__init__(load_tokenizer(source), template_kwargs, history, loop)
             self._processed = all(loop.run(self._is_processed(client)) for client in self._clients.values())
         except BaseException:
+            for client in self._clients.values():
+                loop.run(client.close())
             loop.close()
             raise
         self._given_tolerance = tolerance
@@ -106,9 +107,8 @@ class ServerPolicy(VLLMPolicy):
         for url in urls[:-1]:
             try:
                 return await self._ask(self._clients[url], prompt, self._parameters(request))
-            except Fault as fault:
-                if not fault.retryable:
-                    raise
+            except GivenUp:
+                continue
         return await self._ask(self._clients[urls[-1]], prompt, self._parameters(request))
 
     async def _ask(self, client: JsonClient, prompt: Sequence[int], parameters: dict[str, Any]) -> Output:
@@ -225,12 +225,12 @@ def _read(answer: Any, read: Callable[[dict[str, Any]], Output]) -> Output:
 
 def _generated(choice: dict[str, Any]) -> Output:
     logprobs = [row["logprob"] for row in choice["logprobs"]["content"]]
-    return Output(choice["token_ids"], logprobs, str(choice["finish_reason"]), _versions(choice))
+    return Output(list(choice["token_ids"]), logprobs, str(choice["finish_reason"]), _versions(choice))
 
 
 def _completed(choice: dict[str, Any]) -> Output:
-    logprobs = choice["logprobs"]["token_logprobs"]
-    return Output(choice["token_ids"], logprobs, str(choice["finish_reason"]), _versions(choice))
+    logprobs = list(choice["logprobs"]["token_logprobs"])
+    return Output(list(choice["token_ids"]), logprobs, str(choice["finish_reason"]), _versions(choice))
 
 
 def _versions(choice: dict[str, Any]) -> list[tuple[str, int, int]]:

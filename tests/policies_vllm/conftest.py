@@ -24,7 +24,6 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
-ENGINE_ARGS = {"enforce_eager": True, "max_num_seqs": 64}
 SERVER_FLAGS = ("--enforce-eager", "--no-enable-chunked-prefill", "--dtype", "float32", "--enable-scale-out")
 
 
@@ -43,30 +42,19 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def build(seed, **config):
-    """A tiny model whose head can be tied, and its ChatML tokenizer."""
-    from chat_templates import tokenizer_with
-
-    from agentgym.policies.tiny import build_model
-
-    tokenizer = tokenizer_with("chatml")
-    model = build_model(tokenizer, layers=2, hidden=64, context=1024, seed=seed)
-    for name, value in config.items():
-        setattr(model.config, name, value)
-    if config.get("tie_word_embeddings"):
-        model.tie_weights()
-    return model, tokenizer
-
-
 @pytest.fixture(scope="session")
 def learner():
     """What the engines hold when they start."""
+    from playing import build
+
     return build(1)
 
 
 @pytest.fixture(scope="session")
 def other():
     """Other weights of the same shape."""
+    from playing import build
+
     return build(2)[0]
 
 
@@ -101,6 +89,8 @@ def adapter(learner, tmp_path_factory):
 @pytest.fixture(scope="session")
 def engine(folder):
     """An engine in this process. Whoever changes its weights puts them back."""
+    from playing import ENGINE_ARGS
+
     from agentgym.policies.vllm import vllm_policy
 
     policy = vllm_policy(folder, engine_args=ENGINE_ARGS)

@@ -10,6 +10,7 @@ from chat_templates import tokenizer_with
 import agentgym
 from agentgym.core.policy import Request, Sampling
 from agentgym.policies.rendering import HFRenderer
+from agentgym.policies.tiny import build_model
 from agentgym.rollout.batch import to_batch
 from agentgym.rollout.context import context_strategy
 from agentgym.rollout.engine import collect_all
@@ -18,7 +19,19 @@ from agentgym.training.logprobs import batch_logprobs
 
 STRATEGIES = ("full", "window:2", "window:60tokens", "summary:clip,keep=1,every=2")
 
+ENGINE_ARGS = {"enforce_eager": True, "max_num_seqs": 64}
 SHORT = Sampling(max_tokens=8)
+
+
+def build(seed, **config):
+    """A tiny model whose head can be tied, and its ChatML tokenizer."""
+    tokenizer = tokenizer_with("chatml")
+    model = build_model(tokenizer, layers=2, hidden=64, context=1024, seed=seed)
+    for name, value in config.items():
+        setattr(model.config, name, value)
+    if config.get("tie_word_embeddings"):
+        model.tie_weights()
+    return model, tokenizer
 
 
 def play(policy, context="full", episodes=6, sampling=SHORT, concurrency=64, **env):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 from chat_templates import TEMPLATES
-from conftest import ENGINE_ARGS, build
-from playing import STRATEGIES, canonical, gap, logprobs, play, request, with_template
+from playing import ENGINE_ARGS, STRATEGIES, build, canonical, gap, logprobs, play, request, with_template
 
 from agentgym.core.errors import ConfigError, Fault
 from agentgym.core.policy import Sampling
