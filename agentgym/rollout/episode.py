@@ -258,10 +258,11 @@ class Episode:
     async def _call(self, function: Callable[[], T], what: str) -> T:
         """A call of the environment, inline where it doesn't block."""
         before = time.perf_counter()
-        hang = threading.Event()
+        hang: threading.Event | None = None
         threaded: Callable[[], Any] | None = function if self.blocking else None
         try:
             if self.injection is not None and self._env_injected():
+                hang = threading.Event()
                 threaded = hang.wait
             if threaded is None:
                 return function()
@@ -277,7 +278,8 @@ class Episode:
         except Exception as error:
             raise Fault(Boundary.ENVIRONMENT, f"{what} failed: {type(error).__name__}: {error}") from error
         finally:
-            hang.set()
+            if hang is not None:
+                hang.set()
             self.timing.environment += time.perf_counter() - before
 
     def _env_injected(self) -> bool:

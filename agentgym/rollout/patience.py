@@ -53,18 +53,19 @@ class Patience:
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise
-            while self._cancelled:
-                self._cancelled -= 1
-                left = self._task.uncancel()
-            if left > before:
+            self._take_back()
+            if self._task.cancelling() > before:
                 raise  # somebody else wants the task to end
             raise Hung from None
         finally:
             self._call += 1
             timer.cancel()
-            while self._cancelled:  # it was cancelled and answered all the same
-                self._cancelled -= 1
-                self._task.uncancel()
+            self._take_back()  # it was cancelled and answered all the same
+
+    def _take_back(self) -> None:
+        while self._cancelled:
+            self._cancelled -= 1
+            self._task.uncancel()
 
     def _expire(self, call: int) -> None:
         if self._call != call or self._task.done():
