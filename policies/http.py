@@ -109,7 +109,7 @@ class JsonClient:
 
         Raises:
             ConfigError: The server refuses the key or doesn't know the address or the model.
-            Fault: It can't be reached, stays busy, or refuses this request; ``policy``.
+            Unavailable: It can't be reached or stays busy. Fault: It refuses this request. Both at ``policy``.
         """
         return await self._ask("POST", path, body, params)
 
@@ -157,10 +157,9 @@ class JsonClient:
                 pause = self._retry.pause(attempt, asked, self._random.random())
                 if pause is None:
                     wait = f"; it asks for a pause of {asked:g} s" if asked is not None else ""
-                    raise Fault(
+                    raise Unavailable(
                         Boundary.POLICY,
                         f"{self.service} at {self.base_url} failed {attempt + 1} times, last: {problem}{wait}",
-                        retryable=True,
                     ) from None
                 attempt += 1
                 await asyncio.sleep(pause)
@@ -185,6 +184,10 @@ class JsonClient:
         if status in (404, 405):
             return NotThere(f"{where} does not exist there, or the model doesn't. {problem}")
         return Fault(Boundary.POLICY, f"{where} refuses the request. {problem}")
+
+
+class Unavailable(Fault):
+    """The server can't be reached or stays busy. Not retryable: it was asked again as often as it may be."""
 
 
 class NotThere(ConfigError):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.core.policy import Completion, FinishReason, Policy, Request, Usage
-from agentgym.policies.http import JsonClient, NotThere, Retry
+from agentgym.policies.http import JsonClient, NotThere, Retry, Unavailable
 from agentgym.policies.loop import LoopThread
 from agentgym.policies.tool_calls import as_chat, as_text
 
@@ -114,8 +114,10 @@ class OpenAIPolicy(Policy):
         with_tokens = self._asks_tokens
         try:
             answer = await self._client.post(_PATH, {**body, **(_TOKEN_FIELDS if with_tokens else {})})
-        except Fault as fault:
-            if fault.retryable or not with_tokens or self._answered:
+        except Unavailable:
+            raise
+        except Fault:
+            if not with_tokens or self._answered:
                 raise
             answer = await self._client.post(_PATH, body)
             self._asks_tokens = False
