@@ -44,7 +44,7 @@ def train(name: str, out: Path, settings: Mapping[str, Any]) -> None:
     """One training run, in a process of its own. Goes on where an earlier one stopped."""
     from transformers.utils.logging import disable_progress_bar
 
-    from agentgym.training.trainer import train as run
+    from agentgym.training.run import train as run
 
     disable_progress_bar()
 

@@ -1,9 +1,9 @@
 """Rollouts under fire. Fails unless every job is accounted for exactly once, nothing hangs and nothing leaks.
 
-1. Ten thousand episodes with failures injected in every turn, in one process and in two workers that are killed now and
-   then: threads, open files and memory are watched, and the records compared.
-2. Runs that are killed with SIGKILL ten times at random moments and resumed, at concurrency 1, 7, 64, without workers
-   and with two: the finished files must equal those of an undisturbed run byte for byte.
+1. Ten thousand episodes with failures injected in every turn, in one process and in two workers that are killed now
+   and then: threads, open files and memory are watched, and the records compared.
+2. Runs that are killed with SIGKILL ten times at random moments and resumed, at concurrency 1, 7 and 64, without
+   workers and with two: the finished files must equal those of an undisturbed run byte for byte.
 
 Usage: python benchmarks/soak.py [--episodes 10000] [--killed-episodes 2000] [--kills 10]
 """
@@ -126,8 +126,8 @@ def under_fire(folder: Path, episodes: int) -> None:
         deaths = sum(row["deaths"] for row in timing)
         unscored = sum(not record.scored for record in read_run(out))
         print(
-            f"{episodes} episodes, {name}: {seconds:.0f} s, {again} failures tried again, {unscored} unscored, "
-            f"{deaths} lost to dead workers and played again; {leaks}",
+            f"{episodes} episodes, {name}: {seconds:.0f} s, {again} failures tried again, {unscored} episodes "
+            f"unscored, {deaths} lost to dead workers and played again; {leaks}",
             flush=True,
         )
         outs.append({path: data for path, data in contents(out).items() if path.endswith(".parquet")})

@@ -107,6 +107,10 @@ class Sandbox(ABC):
         with self._lock:
             if self.closed:
                 raise Fault(Boundary.SANDBOX, "this sandbox is closed; open another one")
+            if self._process != os.getpid():
+                raise Fault(
+                    Boundary.SANDBOX, "this sandbox is of the process that this one was forked from; open another"
+                )
             return self._run(argv, stdin, self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
 
     def close(self) -> None:
@@ -114,7 +118,8 @@ class Sandbox(ABC):
         with self._lock:
             if not self.closed:
                 self.closed = True
-                self._close()
+                if self._process == os.getpid():  # a forked process must not close what is its parent's
+                    self._close()
 
     def read_file(self, path: str, max_bytes: int = 16 * MiB) -> bytes:
         """Bytes of a file, as a program in the sandbox would read them.
@@ -212,8 +217,7 @@ class Sandbox(ABC):
         return posixpath.join(WORKSPACE, path)
 
     def __del__(self) -> None:
-        # A forked process must not close what is its parent's.
-        if not getattr(self, "closed", True) and self._process == os.getpid():
+        if not getattr(self, "closed", True):
             with contextlib.suppress(Exception):  # at the end of the interpreter anything may be gone
                 self.close()
 

@@ -8,30 +8,26 @@ repository in the image itself (``writable_image``) are snapshotted by committin
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
 import json
-import os
 import shlex
-import socket
 import threading
 import time
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
-from agentgym.core.errors import Boundary, ConfigError, Fault, MissingExtraError, UnsupportedError
+from agentgym.core.errors import Boundary, ConfigError, Fault, UnsupportedError
 from agentgym.sandboxes import docker_pool, seccomp
 from agentgym.sandboxes.base import Sandbox
+from agentgym.sandboxes.docker_daemon import LABEL, connect, owner, remove_stale
 from agentgym.sandboxes.docker_pool import WarmPool
 from agentgym.sandboxes.docker_stream import Exchange
-from agentgym.sandboxes.keeper.owners import owner_gone, owner_name
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, WRITABLE, ExecResult, LimitName, Limits, MiB, SandboxSpec
+
+__all__ = ["IMAGE", "LABEL", "DockerSandbox", "connect", "keep_warm", "remove_stale"]
 
 IMAGE = "agentgym/sandbox:bookworm"
 """What ``image="host"`` means here. ``python -m agentgym.sandboxes.images`` builds it from Debian packages."""
-LABEL = "agentgym.sandbox.owner"
-"""Of every container and image: the machine and the process that it belongs to."""
 _IDS = itertools.count(1)
 _SHARES = {WORKSPACE: 0.5, "/tmp": 0.375, HOME: 0.125}
 """How the disk limit is split: in-memory file systems can't share one."""
@@ -58,96 +54,16 @@ _WRAPPER = (
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
 _KILL_SECONDS = 10.0
-_CONNECTIONS = 64
 _OOM_COUNT = (
     "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | sed -n 's/^oom_kill //p'"
 )
-
-
-@cache
-def connect() -> Any:
-    """A client of the daemon that ``DOCKER_HOST`` names, or of the local one.
-
-    Raises:
-        MissingExtraError: docker-py is not installed.
-        UnsupportedError: No daemon answers.
-    """
-    try:
-        docker = importlib.import_module("docker")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "The Docker sandbox needs docker-py. Install it with: pip install 'agentgym-kit[docker]'"
-        ) from error
-    try:
-        _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
-        client = docker.from_env(timeout=120, max_pool_size=_CONNECTIONS).api
-        _share_connections(client)
-        client.ping()
-    except Exception as error:  # docker-py raises its own, requests' and urllib3's
-        raise UnsupportedError(
-            f"No Docker daemon answers ({type(error).__name__}: {error}). Start it (systemctl start docker), or set "
-            "DOCKER_HOST to where it listens."
-        ) from error
-    remove_stale(client)
-    return client
-
-
-def _share_connections(client: Any) -> None:
-    """One pool of connections to a local socket. docker-py makes one for every URL, and so never uses any twice."""
-    adapter = client.adapters.get("http+docker://")
-    if hasattr(adapter, "pools"):
-        connect_to = adapter.get_connection
-        adapter.get_connection = lambda url, proxies=None: connect_to("http+docker://localhost", proxies)
-
-
-def _knock(address: str) -> None:
-    """Raises OSError when nothing listens on a local socket. docker-py would leave one open that it can't use."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(address.removeprefix("unix://"))
-
-
-def remove_stale(client: Any) -> list[str]:
-    """Removes containers and images of processes of this machine that are gone. Returns their ids."""
-    removed = []
-    for container in client.containers(all=True, filters={"label": LABEL}):
-        if _gone(container["Labels"][LABEL]):
-            with contextlib.suppress(Exception):
-                client.remove_container(container["Id"], force=True, v=True)
-                removed.append(container["Id"])
-    for image in client.images(filters={"label": LABEL}):
-        if _gone(image["Labels"][LABEL]):
-            with contextlib.suppress(Exception):
-                client.remove_image(image["Id"], force=True)
-                removed.append(image["Id"])
-    return removed
-
-
-def _machine() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
-            return file.read().strip()
-    except OSError:
-        return os.uname().nodename
-
-
-os.register_at_fork(after_in_child=connect.cache_clear)  # a connection can't be shared by two processes
-
-
-def _owner() -> str:
-    return f"{_machine()}:{owner_name(os.getpid())}"
-
-
-def _gone(owner: str) -> bool:
-    machine, _, process = owner.rpartition(":")
-    return machine == _machine() and owner_gone(process)
 
 
 def keep_warm(spec: SandboxSpec | None = None, count: int = 2) -> WarmPool:
     """Keeps containers of a specification started in advance, for sandboxes and forks that are opened later.
 
     Raises:
-        MissingExtraError, UnsupportedError: Docker can't be used here. Says how to fix that.
+        UnsupportedError: Docker can't be used here. Says how to fix that.
     """
     spec, api = spec or SandboxSpec(), connect()
 
@@ -187,7 +103,7 @@ def _start(api: Any, spec: SandboxSpec, image: str) -> str:
     )
     try:
         made = api.create_container(
-            image, _INIT, host_config=host, user="0:0", labels={LABEL: _owner()}, hostname="sandbox",
+            image, _INIT, host_config=host, user="0:0", labels={LABEL: owner()}, hostname="sandbox",
             network_disabled=True, entrypoint=[], stop_signal="SIGKILL",
         )  # fmt: skip
     except Exception as error:
@@ -210,7 +126,7 @@ class DockerSandbox(Sandbox):
     """One container. About 0.7 s to start and 60 ms a command.
 
     Raises:
-        MissingExtraError, UnsupportedError: Docker can't be used here. Says how to fix that.
+        UnsupportedError: Docker can't be used here. Says how to fix that.
     """
 
     backend = "docker"
@@ -363,7 +279,7 @@ class DockerSandbox(Sandbox):
         return self._snapshots[snapshot]
 
     def _commit(self) -> str:
-        return str(self._api.commit(self._id, conf={"Labels": {LABEL: _owner()}})["Id"])
+        return str(self._api.commit(self._id, conf={"Labels": {LABEL: owner()}})["Id"])
 
     def _pack_all(self) -> bytes:
         names = " ".join(shlex.quote(path.lstrip("/")) for path in WRITABLE)

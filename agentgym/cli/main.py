@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from agentgym.cli import check, credit, data, doctor, envs, init, play, retriever, rollout, show, swe, train
+from agentgym.cli import check, credit, data, doctor, envs, init, play, retriever, rollout, show, swe, train, web
 from agentgym.core.errors import AgentGymError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.add_typer(credit.app, name="credit")
 app.add_typer(data.app, name="data")
 app.add_typer(retriever.app, name="retriever")
 app.add_typer(swe.app, name="swe")
+app.add_typer(web.app, name="web")
 
 
 def main() -> None:

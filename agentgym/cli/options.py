@@ -35,7 +35,9 @@ def key_values(pairs: list[str], option: str) -> dict[str, Any]:
 
 
 def full_id(env_id: str) -> str:
-    """An id as it is registered; ``Shopping-v0`` means ``agentgym/Shopping-v0``."""
+    """An id as it is registered; ``Shopping-v0`` means ``agentgym/Shopping-v0``. ``module:id`` imports the module."""
+    if ":" in env_id:
+        return env_id
     known = env_ids()
     for candidate in (env_id, f"agentgym/{env_id}"):
         if candidate in known:

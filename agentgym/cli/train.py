@@ -35,7 +35,7 @@ def train(
     if show_config:
         print(json.dumps(resolved.to_dict(), indent=2))
         return
-    run = load("agentgym.training.trainer:train")
+    run = load("agentgym.training.run:train")
     try:
         run(resolved, out, resume=resume, on_step=print_step)
     except KeyboardInterrupt:

@@ -268,7 +268,10 @@ class AgentEnv(gymnasium.Env[str, str]):
             raise ResetNeededError("The episode is over or was never begun: call reset() before step().")
         if not isinstance(action, str):
             raise TypeError(f"A message must be a str, got {type(action).__name__}.")
-        parsed = self.action_format.parse(action, self._tools)
+        try:
+            parsed = self.action_format.parse(action, self._tools)
+        except Exception as error:
+            raise self._fault(error, Boundary.PARSER) from error
         try:
             turn = self._play(parsed)
         except Exception as error:
@@ -289,7 +292,10 @@ class AgentEnv(gymnasium.Env[str, str]):
             raise self._fault(error) from error
         self._running = end is None
         text = self._reply(turn)
-        info = self._info = self._describe(parsed, turn, truncation)
+        try:
+            info = self._info = self._describe(parsed, turn, truncation)
+        except Exception as error:
+            raise self._fault(error) from error
         if isinstance(action, TruncatedMessage):
             info["message_truncated"] = True
         return text, reward, turn.terminal, bool(truncation), dict(info)
@@ -466,13 +472,13 @@ class AgentEnv(gymnasium.Env[str, str]):
             info["truncation_reason"] = truncation
         return info
 
-    def _fault(self, error: Exception) -> Fault:
+    def _fault(self, error: Exception, boundary: Boundary = Boundary.ENVIRONMENT) -> Fault:
         """Ends the episode unscored and puts the failure to a boundary."""
         self._running = False
         self._ledger.fault()
         if isinstance(error, Fault):
             return error
-        return Fault(Boundary.ENVIRONMENT, f"{self._name} failed: {type(error).__name__}: {error}")
+        return Fault(boundary, f"{self._name} failed: {type(error).__name__}: {error}")
 
 
 class _Turn:

@@ -10,6 +10,7 @@ id is made::
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import re
 from typing import Any, cast
@@ -19,6 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, unknown_name
+from agentgym.core.registry import missing_extra
 
 ENTRY_POINT_GROUP = "agentgym.environments"
 _MAKE = "agentgym.core.env:AgentEnv"
@@ -67,15 +69,26 @@ def game_target(env_id: str) -> str:
 def make(env_id: str, **kwargs: Any) -> AgentEnv:
     """``gymnasium.make`` with our errors, typed.
 
+    Args:
+        env_id: As registered; ``"module:acme/Chess-v0"`` imports the module first.
+        **kwargs: Arguments of ``AgentEnv`` and of the game.
+
     Raises:
         UnknownNameError: No such id, with the closest ones.
+        MissingExtraError: There is no such module.
     """
     _spec(env_id)
     return cast(AgentEnv, gymnasium.make(env_id, **kwargs))
 
 
 def _spec(env_id: str) -> EnvSpec:
-    spec = gymnasium.registry.get(env_id.partition(":")[2] or env_id)
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, needed_by=env_id) from error
+    spec = gymnasium.registry.get(name)
     if spec is None or spec.entry_point != _MAKE:
         raise unknown_name("environment", env_id, env_ids())
     return spec

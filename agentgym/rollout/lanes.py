@@ -7,7 +7,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError, Boundary, ConfigError, Fault
@@ -15,6 +15,7 @@ from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import FaultRecord, Trajectory
 from agentgym.rollout.context import ContextStrategy
 from agentgym.rollout.episode import Episode
+from agentgym.rollout.hosted import HostedEnv
 from agentgym.rollout.injector import Injection
 from agentgym.rollout.jobs import Job
 from agentgym.rollout.limits import Limits, Retries, Timing
@@ -25,6 +26,10 @@ from agentgym.rollout.trees import ForkRule
 
 _CLOSE_SECONDS = 10.0
 """How long a blocking environment may take to close."""
+
+
+_START_SECONDS = 120.0
+"""How long the process of an environment may take to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,21 @@ class Lane:
             raise
         except Exception as error:
             raise Fault(Boundary.ENVIRONMENT, f"it could not be made: {type(error).__name__}: {error}") from error
-        self.env = env
-        self.blocking = bool(type(env.game).capabilities.blocking)
+        kind = type(env.game).capabilities.blocking
+        self.blocking = bool(kind)
+        self.env = env = await self._hosted(env) if kind == "process" else env
         self.env_id = env.spec.id if env.spec is not None else type(env.game).__name__
         return env
+
+    async def _hosted(self, template: AgentEnv) -> AgentEnv:
+        """An environment like ``template`` in a process of its own."""
+        env = HostedEnv(template, self.setup.make_env)
+        try:
+            await call(self.executor, env.begin, _START_SECONDS, late=env.kill)
+        except Hung:
+            env.kill()
+            raise Fault(Boundary.ENVIRONMENT, "its process did not start") from None
+        return cast(AgentEnv, env)
 
     async def close(self) -> None:
         """Closes the environment; one that doesn't return is left behind."""
@@ -128,6 +144,8 @@ class Attempt:
     def lose(self, env: AgentEnv) -> None:
         """``env`` did not return: nobody may touch it again."""
         self._lost.append(env)
+        if isinstance(env, HostedEnv):
+            env.kill()
         if self.lane.env is env:
             self.lane.env = None
 

@@ -45,6 +45,8 @@ class ProcessWorker:
         limit = config.limits.call_seconds or config.limits.seconds
         self._silence = None if limit is None else limit + _SILENCE
         self._heard = time.monotonic()
+        self._how = ""
+        """How it ended; empty while it lives."""
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, config), daemon=True, name="agentgym-worker")
@@ -61,10 +63,10 @@ class ProcessWorker:
         """See ``Worker.play``."""
         future: asyncio.Future[Played] = self._loop.create_future()
         self._playing[job.index] = future
-        try:
+        if self._how:
+            raise WorkerDied(self._how)
+        with suppress(OSError):  # it is dying; what reads from it will say so
             self._connection.send(job)
-        except OSError:
-            self._end()
         try:
             return await future
         finally:
@@ -73,14 +75,15 @@ class ProcessWorker:
     def kill(self) -> None:
         """See ``Worker.kill``."""
         self._watch.cancel()
-        self._process.kill()
+        with suppress(ValueError):  # dead and buried
+            self._process.kill()
 
     async def close(self) -> None:
         """See ``Worker.close``: asks it to end, and kills it when it takes too long."""
         with suppress(OSError):
             self._connection.send(None)
         deadline = time.monotonic() + _CLOSE_SECONDS
-        while self._process.is_alive() and time.monotonic() < deadline:
+        while not self._how and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         self.kill()
 
@@ -91,9 +94,16 @@ class ProcessWorker:
                 while True:
                     self._loop.call_soon_threadsafe(self._take, *self._connection.recv())
             except (EOFError, OSError):
-                self._process.join()
+                self._reap()
                 self._loop.call_soon_threadsafe(self._end)
         self._connection.close()
+
+    def _reap(self) -> None:
+        """Frees what the dead process still holds here, without waiting for the garbage collector."""
+        self._process.join()
+        code = self._process.exitcode
+        self._how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self._process.close()
 
     def _take(self, kind: str, *values: Any) -> None:
         self._heard = time.monotonic()
@@ -107,9 +117,7 @@ class ProcessWorker:
                 future.set_result(values[0])
 
     def _end(self) -> None:
-        code = self._process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        self._fail(WorkerDied(how))
+        self._fail(WorkerDied(self._how))
         self._watch.cancel()
 
     def _fail(self, error: BaseException) -> None:
@@ -124,13 +132,15 @@ class ProcessWorker:
         while self._silence is not None:
             await asyncio.sleep(_BEAT)
             if self._playing and time.monotonic() - self._heard > self._silence:
-                self._process.kill()
+                with suppress(ValueError):
+                    self._process.kill()
 
 
 def serve(connection: Connection, config: RunConfig) -> None:
     """What the process does: plays the jobs that it is sent until it is told to end, or nobody listens any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that collects
     os.dup2(2, 1)  # its stdout may be somebody's JSON
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # games may want processes
     asyncio.run(_serve(connection, config))
     os._exit(0)
 

@@ -6,6 +6,7 @@ One actor plays many episodes; a call a job, never a call a turn. agentgym must 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import platform
 from contextlib import suppress
@@ -19,6 +20,8 @@ from agentgym.rollout.workers import StartWorker, Where, WorkerDied
 
 if TYPE_CHECKING:
     from agentgym.rollout.run import RunConfig
+
+_START_SECONDS = 600.0
 
 
 def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, StartWorker]:
@@ -38,12 +41,16 @@ def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, Start
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     count = where.count or max(int(cpus), 1)
     count = min(count, concurrency)
-    actor = ray.remote(Actor).options(
-        num_cpus=min(1.0, cpus / count),
-        max_concurrency=-(-concurrency // count) + 1,
-        scheduling_strategy="SPREAD",
-    )
-    return count, lambda: RayWorker(ray, actor.remote(config))
+    lanes = -(-concurrency // count) + 1
+    started = itertools.count()
+
+    def begin() -> RayWorker:
+        # A replacement asks for no share: its node may be gone for good, and waiting for another is to hang.
+        share = min(1.0, cpus / count) if next(started) < count else 0
+        actor = ray.remote(Actor).options(num_cpus=share, max_concurrency=lanes, scheduling_strategy="SPREAD")
+        return RayWorker(ray, actor.remote(config))
+
+    return count, begin
 
 
 class Actor:
@@ -72,7 +79,13 @@ class RayWorker:
 
     async def ready(self) -> None:
         """See ``Worker.ready``."""
-        await self._call(self._actor.ready)
+        try:
+            await asyncio.wait_for(self._call(self._actor.ready), _START_SECONDS)
+        except TimeoutError:
+            raise ConfigError(
+                f"Ray has started no actor within {_START_SECONDS:.0f} s: the cluster has no room for it. "
+                "Ask for fewer with --workers ray:N."
+            ) from None
 
     async def play(self, job: Job) -> Played:
         """See ``Worker.play``."""
@@ -96,5 +109,5 @@ class RayWorker:
         except errors.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, AgentGymError) else RuntimeError(f"in a worker: {cause!r}")) from None
-        except (errors.RayActorError, errors.RaySystemError):
+        except errors.RayError:  # the actor, its node, or the object that held its answer
             raise WorkerDied("its actor died") from None

@@ -106,10 +106,10 @@ class RunWriter:
         shard = index // self.shard_size
         line = journal.encode(index, trajectories)
         with self._storing():
+            if timing is not None:  # first, so that no stored episode is without
+                self._append(self.path / "timing.jsonl", (json.dumps({"index": index, **timing}) + "\n").encode())
             self._append(self._journal(shard), line)
             self.done.add(index)
-            if timing is not None:
-                self._append(self.path / "timing.jsonl", (json.dumps({"index": index, **timing}) + "\n").encode())
             self._hold(shard, index, list(trajectories), len(line))
             self._complete(shard)
 
@@ -139,6 +139,8 @@ class RunWriter:
 
     def _recover(self) -> None:
         """Takes over what an earlier process left: whole shards, then journals without their torn last lines."""
+        for name in (MANIFEST, "timing.jsonl"):
+            _cut_torn_line(self.path / name)
         self._entries = read_manifest(self.path)
         journals = {int(file.stem) for file in (self.path / "journal").glob("*.jsonl")}
         written = {int(file.stem) for file in (self.path / "trajectories").glob("*.parquet")}
@@ -238,6 +240,17 @@ class RunWriter:
                 f"{error.filename or self.path}: {error.strerror or error}. What was stored before is whole; when "
                 f"writing works again, go on with --resume --out {self.path}",
             ) from error
+
+
+def _cut_torn_line(file: Path) -> None:
+    """Removes what a kill left of a last line, which would spoil the next one."""
+    if not file.exists() or not file.stat().st_size:
+        return
+    with file.open("r+b") as lines:
+        lines.seek(-1, os.SEEK_END)
+        if lines.read(1) != b"\n":
+            lines.seek(0)
+            lines.truncate(lines.read().rfind(b"\n") + 1)
 
 
 def check_resumable(path: Path, config: Mapping[str, Any], *, resume: bool) -> bool:

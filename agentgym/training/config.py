@@ -82,6 +82,11 @@ class RLSection:
     """Tasks an update."""
     group_size: int = 8
     """Episodes a task."""
+    spare_groups: int = 0
+    """Further groups in play, so that no update waits for the slowest episode: an update takes the oldest groups that
+    have ended, the others go on with the next weights. A run that is resumed begins them again."""
+    carry: Literal["keep", "drop"] = "keep"
+    """Episodes in flight at an update: go on, each token stamped with its weights, or begin again."""
     learning_rate: float = 3e-4
     warmup_updates: int = 0
     """Updates over which the learning rate rises linearly."""
@@ -105,6 +110,10 @@ class RLSection:
     max_grad_norm: float = 1.0
     max_tokens: int = 16_384
     """Padded tokens of one forward pass; gradients of several are accumulated."""
+
+    def __post_init__(self) -> None:
+        if self.spare_groups < 0:
+            raise ConfigError(f"rl.spare_groups must be at least 0, got {self.spare_groups}.")
 
 
 @dataclass(frozen=True)

@@ -10,39 +10,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.ledger import rescore
-from agentgym.core.policy import Policy, Sampling
+from agentgym.core.policy import Sampling
 from agentgym.core.records import Trajectory
 from agentgym.core.registry import load
 from agentgym.core.seeding import derive_rng, derive_seed
-from agentgym.core.tasks import Curriculum, TaskSampler
 from agentgym.credit import Batch, Credit, CreditError, make
 from agentgym.evaluation.intervals import mean_interval, wilson
 from agentgym.rollout.batch import to_batch, trainable
-from agentgym.rollout.engine import collect_all
-from agentgym.rollout.jobs import Job, plan
-from agentgym.training import checkpoints
+from agentgym.rollout.jobs import plan
 from agentgym.training.ahead import Ahead
+from agentgym.training.collecting import Collector
 from agentgym.training.config import TrainConfig
 from agentgym.training.correction import corrected, staleness
 from agentgym.training.engines import Engine, TorchEngine, make_engine
-from agentgym.training.metrics import MetricsLog
-from agentgym.training.models import build_policy, make_env
+from agentgym.training.models import build_policy
 from agentgym.training.optimizers import Optimizers, adamw, muon_adamw
 from agentgym.training.scoring import fill, scorers_for
 from agentgym.training.update import Metrics, autocast, minibatches, policy_step, supervised_step
-
-OnStep = Callable[[str, int, int, Mapping[str, Any]], None]
-"""``(phase, step, steps, row)``, after each step: for progress displays."""
 
 
 class Trainer:
@@ -64,7 +56,7 @@ class Trainer:
             self.method = make(config.credit.method, **config.credit.parameters)
         except (CreditError, TypeError) as error:
             raise ConfigError(f"credit: {error}") from error
-        self._env = make_env(config)
+        self._collector = Collector(config)
         self.warm_steps = 0
         self.updates = 0
         self._optimizer: Optimizers | None = None
@@ -85,7 +77,7 @@ class Trainer:
         self._optimizer.scale(factor)
         expert = load("agentgym.policies.scripted:ScriptedPolicy")(section.mistake_rate, self.policy.renderer)
         jobs = list(plan(section.batch_size, 1, derive_seed(self.config.seed, "warm start", step)))
-        batch = to_batch([t for t in self._play(jobs, expert, self.config.sampling) if trainable(t)])
+        batch = to_batch([t for t in self._collector.play(jobs, expert, self.config.sampling) if trainable(t)])
         self.model.train()
         metrics = supervised_step(
             self.model,
@@ -117,12 +109,8 @@ class Trainer:
                 scorer.fit(batch)
 
     def collect(self, update: int) -> list[Trajectory]:
-        """Groups of episodes of the current policy. Equal updates play equal tasks."""
-        section = self.config.rl
-        seed = derive_seed(self.config.seed, "rl", update)
-        progress = min(max(update, 0) / max(section.updates, 1), 1.0)
-        jobs = list(plan(section.groups * section.group_size, section.group_size, seed, progress=progress))
-        return self._play(self._with_curriculum(jobs, seed, progress), self.engine.policy, self.config.sampling)
+        """Groups of episodes of the current policy; see `Collector.collect`."""
+        return self._collector.collect(update, self.engine.policy)
 
     def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
         """The columns of the episodes that were scored."""
@@ -214,7 +202,8 @@ class Trainer:
         return self.warm_steps + self.updates
 
     def close(self) -> None:
-        """Ends the engine. Safe to call twice."""
+        """Ends the engine and what is still in play. Safe to call twice."""
+        self._collector.close()
         self.engine.close()
 
     def _take(self) -> list[Trajectory]:
@@ -236,7 +225,9 @@ class Trainer:
             self._waiting, self._ahead = self._ahead.result(), None
         if self.config.engine.sleep:
             self.engine.wake()
-        return self.engine.sync(self.version)
+        metrics = self.engine.sync(self.version)
+        self._collector.on_weights(self.version)
+        return metrics
 
     # ------------------------------------------------------------------ evaluation
 
@@ -249,11 +240,11 @@ class Trainer:
         section = self.config.evaluation
         sampling = Sampling(0.0 if greedy else 1.0, max_tokens=self.config.sampling.max_tokens)
         jobs = list(plan(section.tasks, 1, derive_seed(0, "evaluation")))
-        found = self._play(jobs, self.engine.policy, sampling, split=section.split)
+        found = self._collector.play(jobs, self.engine.policy, sampling, split=section.split)
         scored = [trajectory for trajectory in found if trajectory.scored]
         success = wilson(sum(bool(t.success) for t in scored), len(scored))
         reward = mean_interval([t.total_reward for t in scored])
-        default = self._env.schemes["gated"]
+        default = self._collector.env.schemes["gated"]
         score = [rescore([turn.components for turn in t.turns], default, t.end).total for t in scored]
         return {
             "success": success.value,
@@ -300,105 +291,11 @@ class Trainer:
 
     # ------------------------------------------------------------------ parts
 
-    def _play(
-        self, jobs: Sequence[Job], policy: Policy, sampling: Sampling, *, split: str | None = None
-    ) -> list[Trajectory]:
-        return collect_all(
-            jobs,
-            lambda: self._fresh_env(split),
-            policy,
-            sampling=sampling,
-            concurrency=self.config.concurrency,
-        )
-
-    def _fresh_env(self, split: str | None) -> AgentEnv:
-        """An environment over the same world."""
-        env = make_env(self.config)
-        if split is not None:
-            env.split = split
-        return env
-
-    def _with_curriculum(self, jobs: Sequence[Job], seed: int, progress: float) -> Sequence[Job]:
-        window = self.config.env.curriculum
-        if not window:
-            return jobs
-        if len(window) != 4:
-            raise ConfigError(f"env.curriculum takes four numbers (low, high, low, high), got {list(window)}.")
-        curriculum = Curriculum((window[0], window[1]), (window[2], window[3]))
-        sampler = TaskSampler(self._env.game.tasks(), self.config.env.split, curriculum=curriculum)
-        tasks = {
-            group: sampler.draw(derive_rng(seed, "task", group), progress).task_id for group in {j.group for j in jobs}
-        }
-        return [Job(j.index, j.group, j.env_seed, j.policy_seed, tasks[j.group], j.progress) for j in jobs]
-
     def _warm_optimizer(self) -> Optimizers:
         section = self.config.warm_start
         if section.matrix_learning_rate:
             return muon_adamw(self.model, section.learning_rate, section.matrix_learning_rate, section.weight_decay)
         return adamw(self.model, section.learning_rate, section.weight_decay)
-
-
-def train(
-    config: TrainConfig, out: Path, *, resume: bool = False, policy: Any = None, on_step: OnStep | None = None
-) -> Trainer:
-    """A whole run in a folder: ``config.json``, ``metrics.jsonl``, ``checkpoint.pt``, and ``model/`` at the end.
-
-    Args:
-        config: The run.
-        out: Its folder.
-        resume: Go on from the last checkpoint.
-        policy: A ready policy, as for ``Trainer``.
-        on_step: Called after each step.
-    """
-    checkpoint = checkpoints.open_run(out, config.to_dict(), resume=resume)
-    trainer = Trainer(config, policy)
-    rows = 0
-    if checkpoint is not None:
-        state = checkpoints.load(checkpoint, trainer.device)
-        trainer.load_state_dict(state["trainer"])
-        rows = state["rows"]
-    log = MetricsLog(out, config.log, config.to_dict(), rows)
-
-    def report(phase: str, step: int, steps: int, row: Mapping[str, Any]) -> None:
-        log.write(phase, step, row)
-        if on_step is not None:
-            on_step(phase, step, steps, row)
-
-    def save(force: bool = False) -> None:
-        step, every = (trainer.updates, 1) if trainer.updates else (trainer.warm_steps, 10)
-        if force or step % (config.log.save_every * every) == 0:
-            checkpoints.save(out / "checkpoint.pt", {"trainer": trainer.state_dict(), "rows": log.rows})
-
-    def evaluate() -> None:
-        for name in ("greedy", "sampled"):
-            if getattr(config.evaluation, name):
-                report(
-                    f"evaluation_{name}", trainer.updates, config.rl.updates, trainer.evaluate(greedy=name == "greedy")
-                )
-
-    try:
-        while trainer.warm_steps < config.warm_start.steps:
-            row = trainer.warm_step()
-            report("warm_start", trainer.warm_steps, config.warm_start.steps, row)
-            save()
-        if config.rl.updates and trainer.state_dict()["phase"] != "rl":
-            if config.evaluation.every:
-                evaluate()
-            trainer.begin_rl()
-            save(force=True)
-        while trainer.updates < config.rl.updates:
-            row = trainer.rl_step()
-            report("rl", trainer.updates, config.rl.updates, row)
-            every = config.evaluation.every
-            if trainer.updates == config.rl.updates or (every and trainer.updates % every == 0):
-                evaluate()
-            save()
-        save(force=True)
-    finally:
-        log.close()
-        trainer.close()
-    load("agentgym.policies.tiny:save")(trainer.model, trainer.policy.tokenizer, out / "model")
-    return trainer
 
 
 def _warmup_cosine(step: int, steps: int, warmup: float) -> float:

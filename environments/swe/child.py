@@ -172,7 +172,7 @@ def with_pytest(job: "dict[str, Any]", say: "Callable[[dict[str, Any]], None]", 
                 lines = str(report.longrepr).strip().splitlines()
                 say({"id": report.nodeid, "outcome": "failed", "message": (lines or [""])[-1][:400]})
 
-    fixed = ["-p", "no:cacheprovider", "-q", "--tb=short", "--continue-on-collection-errors"]
+    fixed = ["-p", "no:cacheprovider", "-q", "--tb=native", "--continue-on-collection-errors"]
     begin()
     return int(pytest.main([*job["options"], *fixed, *job["files"]], plugins=[Plugin()]))
 

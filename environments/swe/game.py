@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import posixpath
 import re
@@ -33,6 +34,8 @@ from agentgym.tools.editor import Edit, Editor, relative
 
 _LEVELS = {"empty": 1 / 3, "fails": 2 / 3, "passes": 1.0}
 _MAX_LISTED = 15
+_REMEMBERED = 32
+"""Contents of files that are kept, so that they needn't be read back."""
 _NORMALISE = (
     (re.compile(r"0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(r"\b\d+(\.\d+)?\s?(ms|s|seconds?)\b"), "N s"),
@@ -105,6 +108,7 @@ class SWEGame(Game):
         self._timeout = command_timeout
         self._sandbox: Sandbox | None = None
         self._listing = Listing()
+        self._contents: dict[str, bytes] = {}
         self._dataset: tasks_module.Dataset | None = None
 
     @staticmethod
@@ -209,7 +213,7 @@ class SWEGame(Game):
     def _do_view(self, path: str, start: int | None = None, end: int | None = None) -> Outcome:
         if problem := _bad_path(path):
             return Outcome(problem, executable=False)
-        text, shown = Editor(self.sandbox).view(path, start, end)
+        text, shown = self._editor().view(path, start, end)
         return Outcome(text, self._located(path) if shown else {}, executable=shown, tags=("explore",))
 
     def _do_search(self, pattern: str, path: str = ".") -> Outcome:
@@ -228,7 +232,7 @@ class SWEGame(Game):
     def _edited(self, path: str, make: Callable[[Editor], Edit]) -> Outcome:
         if problem := _bad_path(path):
             return Outcome(problem, {"edit_applies": 0.0}, executable=False)
-        edit = make(Editor(self.sandbox))
+        edit = make(self._editor())
         if not edit.applied:
             return Outcome(edit.reply, {"edit_applies": 0.0}, executable=False, tags=("edit",))
         self.state.undo.append((edit.path, edit.before))
@@ -241,7 +245,7 @@ class SWEGame(Game):
         if place is None:
             return Outcome(f"There is no edit of {relative(path)} to undo.", {"edit_applies": 0.0}, executable=False)
         name, before = undo.pop(place)
-        text = Editor(self.sandbox).put_back(name, before)
+        text = self._editor().put_back(name, before)
         self._note(name, before)
         return Outcome(text, {"edit_applies": 1.0}, tags=("edit",))
 
@@ -308,16 +312,34 @@ class SWEGame(Game):
     def _refresh(self) -> None:
         self.state.files = self._listing.look(self.sandbox)
 
+    def _editor(self) -> Editor:
+        return Editor(self.sandbox, self._known)
+
+    def _known(self, path: str) -> bytes | None:
+        """What a file of the package holds, while it is as it was or was written by a tool."""
+        name = posixpath.join(WORKSPACE, path)
+        if posixpath.normpath(name) != name or not self.state.files.get(name, "").startswith("f644 "):
+            return None
+        return self._contents.get(self.state.files[name].partition(" ")[2])
+
     def _note(self, path: str, content: bytes | None) -> None:
         """Takes in a change of one file, without a look at all of them where that isn't needed."""
         name = posixpath.join(WORKSPACE, path)
         known = self.state.files.get(name)
+        if content is not None:
+            self._remember(content)
         if content is None:
             self.state.files.pop(name, None)
         elif known is None or known.startswith("f"):
             self.state.files[name] = noted(content, known)
         else:  # a link was written through
             self._refresh()
+
+    def _remember(self, content: bytes) -> None:
+        """Keeps what was written last by its digest, so that it needn't be read back."""
+        self._contents[hashlib.sha256(content).hexdigest()] = content
+        while len(self._contents) > _REMEMBERED:
+            del self._contents[next(iter(self._contents))]
 
     def state_key(self) -> str:
         """See ``Game.state_key``: the task, all files, and whether it is submitted."""
@@ -350,6 +372,7 @@ class SWEGame(Game):
         assert isinstance(other, SWEGame)
         other._sandbox = None
         other._listing = Listing()
+        other._contents = {}
         return other
 
     def render(self) -> str:

@@ -26,7 +26,7 @@ from agentgym.sandboxes import Sandbox
 Changes = Mapping[str, bytes | None]
 """Path -> new content, or None where a file was deleted."""
 
-_SENTINEL = """
+_METHOD = """
 
 
 import unittest as unittest_{name}
@@ -38,8 +38,10 @@ class {title}Test(unittest_{name}.TestCase):
 """
 _FUNCTION = """
 
+
 def test_{name}():
-    unittest_{name}.TestCase().assertEqual({left}, {right})
+    import unittest
+    unittest.TestCase().assertEqual({left}, {right})
 """
 """For pytest, which may have fixtures that a ``TestCase`` can't take."""
 
@@ -98,7 +100,7 @@ def run_changed(
         The report without the planted tests, and why it can't be trusted (empty when it can).
     """
     name, (left, right) = _unused_name([files[path] for path in paths]), _two_numbers()
-    form = _SENTINEL + (_FUNCTION if package.framework == "pytest" else "")
+    form = _FUNCTION if package.framework == "pytest" else _METHOD
     sentinel = form.format(name=name, title=name.title().replace("_", ""), left=left, right=right).encode()
     planted = {path: files[path].rstrip(b"\n") + b"\n" + sentinel for path in paths}
     put(sandbox, {**files, **changes, **planted})
@@ -134,14 +136,15 @@ def _untrusted(report: Report) -> str:
 
 
 def _check_planted(report: Report, package: Package, path: str, name: str, words: tuple[str, str]) -> str:
-    """Takes the planted tests of a file out of a report; what is wrong with them, if anything."""
-    method, function = f"{path}::{name.title().replace('_', '')}Test::test_{name}", f"{path}::test_{name}"
-    functions = [test for test in report.outcomes if test == function or test.startswith(function + "[")]
-    failed = {test: report.outcomes.pop(test) == "failed" for test in (method, *functions) if test in report.outcomes}
-    messages = {test: report.messages.pop(test, "") for test in failed}
-    showing = functions if package.framework == "pytest" else [method]
-    shown = showing and all(word in messages.get(test, "") for test in showing for word in words)
-    return "" if shown and method in failed and all(failed.values()) else f"The planted test in {path} did not fail."
+    """Takes the planted test of a file out of a report; what is wrong with it, if anything."""
+    title = name.title().replace("_", "")
+    test = f"{path}::test_{name}" if package.framework == "pytest" else f"{path}::{title}Test::test_{name}"
+    found = [one for one in report.outcomes if one == test or one.startswith(test + "[")]
+    results = [(report.outcomes.pop(one), report.messages.pop(one, "")) for one in found]
+    # A fixture of the package's may run it several times, and skip some.
+    shown = [all(word in message for word in words) for outcome, message in results if outcome == "failed"]
+    passed = any(outcome == "passed" for outcome, _ in results)
+    return "" if shown and all(shown) and not passed else f"The planted test in {path} did not fail."
 
 
 def grade(

@@ -8,6 +8,7 @@ made in the text and keep line numbers where a run counts.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -30,6 +31,8 @@ def __honest__(value, depth=0):
     if kind in (list, tuple, set, frozenset, dict) and depth < 4:
         items = list(value.values()) + list(value) if kind is dict else list(value)
         return value if all(__honest__(item, depth + 1) is item for item in items) else object()
+    if getattr(kind.__eq__, "__globals__", None) is globals():  # a class of the tests, made to equal everything
+        return value
     for probe in (object(), "{nonce}", {number}):  # no containers: comparing with one may read, and so change, a cache
         try:
             same = value == probe
@@ -93,9 +96,9 @@ def _functions(source: bytes, names: set[Names]) -> Iterator[tuple[Names, ast.Fu
     yield from walk(parse(source), ())
 
 
-def _compared(function: ast.AST) -> Iterator[ast.expr]:
-    """Expressions that a function compares, without constants and without what equals everything on purpose."""
-    for node in _outside_strings(function):
+def _compared(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+    """Expressions that a function's body compares, without constants and without what equals everything on purpose."""
+    for node in itertools.chain.from_iterable(map(_outside_strings, function.body)):
         values: list[ast.expr] = []
         if isinstance(node, ast.Compare) and any(isinstance(part, ast.Eq | ast.In) for part in node.ops):
             values = [node.left, *node.comparators]

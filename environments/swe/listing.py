@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agentgym.sandboxes import HOME, WORKSPACE, Sandbox
@@ -16,14 +17,14 @@ from agentgym.tools.shell import STATE_SCRATCH
 
 _OUTPUT = 64 << 20
 _SLACK_SECONDS = 2.0
-_FILES = (
-    f"find {WORKSPACE}/ /tmp {HOME} '(' -name __pycache__ -o -name .pytest_cache -o -path {HOME}/.env ')' -prune -o "
-    f"! -type d ! -name '*.pyc' ! -path {STATE_SCRATCH}"
-)
-_LOOK = (
-    rf"{_FILES} -printf '%y%m\0%l\0%s %T@ %C@\0%p\0'; printf '=\0'; "
-    f'{_FILES} -type f -newerct "@$1" -exec sha256sum -z -- {{}} +'
-)
+_FIND = (
+    "find", f"{WORKSPACE}/", "/tmp", HOME,
+    "(", "-name", "__pycache__", "-o", "-name", ".pytest_cache", "-o", "-path", f"{HOME}/.env", ")", "-prune", "-o",
+    "!", "-type", "d", "!", "-name", "*.pyc", "!", "-path", STATE_SCRATCH,
+    "-printf", r"%y%m\0%l\0%s %T@ %C@\0%p\0", "-type", "f",
+)  # fmt: skip
+_DIGEST = ("-exec", "sha256sum", "-z", "--", "{}", "+")
+_DIGEST_LINE = re.compile(r"[0-9a-f]{64}  /")
 _Seen = tuple[str, str, str]
 """Times and size, kind and permissions, digest or target of a link."""
 
@@ -42,14 +43,15 @@ class Listing:
 
     def look(self, sandbox: Sandbox) -> dict[str, str]:
         """The files as they are now."""
-        since = f"{max(self._newest - _SLACK_SECONDS, 0.0):.6f}"
+        since = f"@{max(self._newest - _SLACK_SECONDS, 0.0):.6f}"
         limits = replace(sandbox.spec.limits, output=_OUTPUT)
-        output = sandbox.exec(["/bin/sh", "-c", _LOOK, "sh", since], limits=limits).stdout
-        listed, _, hashed = os.fsdecode(output).partition("\0=\0")
-        digests = _read(hashed)
+        output = os.fsdecode(sandbox.exec([*_FIND, "-newerct", since, *_DIGEST], limits=limits).stdout)
+        # Digests come in between, where a batch of files was full, and at the end.
+        fields = [field for field in output.split("\0")[:-1] if not _DIGEST_LINE.match(field)]
+        digests = _read(field for field in output.split("\0") if _DIGEST_LINE.match(field))
         found: dict[str, _Seen] = {}
-        fields = iter(listed.removesuffix("\0").split("\0") if listed.strip("\0=") else ())
-        for kind, target, stamp, path in zip(fields, fields, fields, fields, strict=False):
+        each = iter(fields)
+        for kind, target, stamp, path in zip(each, each, each, each, strict=False):
             before = self._seen.get(path)
             if not kind.startswith("f"):
                 found[path] = (stamp, kind, target)
@@ -70,15 +72,14 @@ class Listing:
         limits = replace(sandbox.spec.limits, output=_OUTPUT)
         stdin = b"".join(os.fsencode(path) + b"\0" for path in missing)
         result = sandbox.exec(["xargs", "-0", "sha256sum", "-z", "--"], stdin=stdin, limits=limits)
-        for path, digest in _read(os.fsdecode(result.stdout)).items():
+        for path, digest in _read(os.fsdecode(result.stdout).split("\0")).items():
             stamp, kind, _ = found[path]
             found[path] = (stamp, kind, digest)
 
 
-def _read(output: str) -> dict[str, str]:
+def _read(lines: Iterable[str]) -> dict[str, str]:
     """Path -> digest, from what ``sha256sum -z`` prints."""
-    lines = (line.split("  ", 1) for line in output.split("\0") if line)
-    return {path: digest for digest, path in lines}
+    return {path: digest for digest, path in (line.split("  ", 1) for line in lines if line)}
 
 
 def noted(content: bytes, before: str | None) -> str:

@@ -8,21 +8,26 @@ import pytest
 
 from agentgym.core.errors import ConfigError, UnsupportedError
 from agentgym.sandboxes import SandboxSpec, docker, images, open_sandbox
+from agentgym.sandboxes.docker_daemon import owner
 from agentgym.testing.sandboxes import SMALL
 from tests.sandboxes.conftest import ALL, need
 
 if ALL:
+
+    def own_containers() -> set[str]:
+        """Others may use the same daemon."""
+        wanted = {"label": f"{docker.LABEL}={owner()}"}
+        return {item["Id"] for item in docker.connect().containers(all=True, filters=wanted)}
 
     @pytest.fixture(autouse=True)
     def docker_works() -> None:
         need("docker")
 
     def test_warm_containers_are_taken_once_and_replaced() -> None:
-        api = docker.connect()
-        before = {item["Id"] for item in api.containers(all=True)}
+        before = own_containers()
         with docker.keep_warm(SMALL, 2) as pool:
             assert pool.wait() and pool.ready == 2
-            waiting = {item["Id"] for item in api.containers()} - before
+            waiting = own_containers() - before
             named = replace(SMALL, env=(("A", "1"),))
             with open_sandbox(named, "docker") as first, open_sandbox(replace(SMALL, image="host"), "docker") as second:
                 assert {first._id, second._id} == waiting  # type: ignore[attr-defined]
@@ -34,7 +39,7 @@ if ALL:
                 assert other._id not in waiting, "a container of other limits was handed out"  # type: ignore[attr-defined]
             assert pool.wait() and pool.ready == 2
         for _ in range(100):
-            left = {item["Id"] for item in api.containers(all=True)} - before
+            left = own_containers() - before
             if not left:
                 break
             time.sleep(0.05)
@@ -61,10 +66,10 @@ if ALL:
             open_sandbox(SandboxSpec(image="no/such:image"), "docker")
         with pytest.raises(UnsupportedError, match="bubblewrap"):
             open_sandbox(SandboxSpec(network=("a.example:1",)), "docker")
-        count = len(docker.connect().containers(all=True))
+        count = len(own_containers())
         with pytest.raises(ConfigError, match="mounts"):
             open_sandbox(SandboxSpec(mounts=(("/no/such/folder", "/x"),)), "docker")
-        assert len(docker.connect().containers(all=True)) == count
+        assert len(own_containers()) == count
         assert not os.path.exists("/no/such/folder")  # noqa: PTH110
 
     def test_the_base_image_is_built_once() -> None:

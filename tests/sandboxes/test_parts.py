@@ -32,8 +32,9 @@ from agentgym.sandboxes.keeper import cgroups, client, owners
 from agentgym.sandboxes.plain import PlainSandbox, UnisolatedWarning
 from agentgym.sandboxes.relay import addresses
 from agentgym.sandboxes.streams import FLOOD_FACTOR, Clip
-from agentgym.testing.sandboxes import check_sandbox
+from agentgym.testing.sandboxes import SMALL, check_sandbox
 from agentgym.testing.sandboxes.subject import host_processes
+from tests.sandboxes.conftest import BACKENDS_HERE, need, quiet
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -279,6 +280,23 @@ def test_reapers_are_asked_for_by_name() -> None:
     with pytest.raises(UnknownNameError, match="bubblewrap"):
         remove_stale("bubblewarp")
     assert isinstance(remove_stale("subprocess"), list)
+
+
+@pytest.mark.parametrize("name", BACKENDS_HERE)
+def test_a_forked_process_can_neither_use_nor_close_its_parents_sandbox(name: str) -> None:
+    need(name)
+    with quiet(name, SMALL) as sandbox:
+        sandbox.write_file("f", "kept")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                sandbox.exec(["true"])
+            except Fault:
+                sandbox.close()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert sandbox.read_file("f") == b"kept"
 
 
 def test_docker_output_that_comes_with_the_headers_is_not_lost() -> None:

@@ -12,7 +12,7 @@ from agentgym.sandboxes import open_sandbox
 
 if not os.environ.get("AGENTGYM_TEST_SANDBOXES"):
     # They take minutes, Docker or packages from the index: `make test-sandboxes`.
-    collect_ignore = ["test_long.py", "test_images.py"]
+    collect_ignore = ["test_long.py", "test_images.py", "test_resume.py"]
 
 
 @pytest.fixture(scope="session")

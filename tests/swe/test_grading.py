@@ -123,7 +123,7 @@ NAMES = %r
 for f in [o for o in gc.get_objects() if isinstance(o, types.FunctionType) and o.__name__ == "say"]:
     spoil(f)
 """
-    % [test.rpartition("::")[2].encode() for test in BUG.fail_to_pass],
+    % [f'::{test.rpartition("::")[2]}"'.encode() for test in BUG.fail_to_pass],
     "code": b"""
 import gc, types
 for f in [o for o in gc.get_objects() if isinstance(o, types.FunctionType) and o.__name__ == "note"]:
@@ -195,10 +195,16 @@ SOURCE = b'''import unittest
 from unittest.mock import ANY
 
 
+class Same:
+    def __eq__(self, other):
+        return True
+
+
 class T(unittest.TestCase):
     def test_a(self):
         """Doc."""
         x = [1, 2]
+        assert x == Same()
         self.assertEqual(sorted(x), [1, 2])
         assert (len(x) == 2) == True and x[0] in x
         assert {"k": x} == {"k": ANY}, f"{x == 3}"
@@ -209,6 +215,7 @@ class T(unittest.TestCase):
     def test_c(self): self.assertEqual(1 + 1, 2)
 
 
+@unittest.skipIf(len("a") == 2, "a decorator runs before the module is complete")
 def test_d():
     for value in (1, 2): assert value == abs(
         value

@@ -13,7 +13,8 @@ from agentgym.training import trainer as trainer_module
 from agentgym.training.config import EngineSection
 from agentgym.training.correction import corrected
 from agentgym.training.losses import rollout_weights
-from agentgym.training.trainer import Trainer, train
+from agentgym.training.run import train
+from agentgym.training.trainer import Trainer
 from training.test_trainer import config_of, curve_of
 
 

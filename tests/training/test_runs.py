@@ -14,14 +14,15 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from agentgym.credit import make
 from agentgym.training.logprobs import batch_logprobs
 from agentgym.training.metrics import read_metrics
-from agentgym.training.trainer import Trainer, train
+from agentgym.training.run import train
+from agentgym.training.trainer import Trainer
 from agentgym.training.update import minibatches
 from training.test_trainer import config_of, curve_of
 
 CHILD = """
 import sys, conftest
 from pathlib import Path
-from agentgym.training.trainer import train
+from agentgym.training.run import train
 from training.test_trainer import config_of
 train(config_of(), Path(sys.argv[1]), resume=True)
 """

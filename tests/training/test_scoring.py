@@ -1,5 +1,7 @@
 """Beliefs as a column of the trainer: whose template, whose answers, whose records."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,11 +10,13 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.rollout.batch import trainable
 from agentgym.training.beliefs import PAPER, BeliefScorer, Template
-from agentgym.training.config import from_dict
+from agentgym.training.config import from_dict, load
 from agentgym.training.metrics import read_metrics
+from agentgym.training.run import train
 from agentgym.training.scoring import belief_template
-from agentgym.training.trainer import Trainer, train
+from agentgym.training.trainer import Trainer
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "search_tiny.toml"
 SETTINGS = {
     "env": {"id": "agentgym/SearchTiny-v0", "kwargs": {"scheme": "f1"}},
     "model": {"layers": 1, "hidden": 32, "context": 256},
@@ -91,6 +95,12 @@ def test_a_batch_without_its_records_is_refused(played):
         trainer.score(trainer.batch(records))
     with pytest.raises(ConfigError, match=r"credit\.scorer"):
         trainer_with(scorer={"templat": "{answer}"})
+
+
+def test_the_example_is_a_configuration_of_search():
+    config = load(EXAMPLE, {"credit.method": "igpo", "credit.scorer": {"template": "it is {answer}."}})
+    assert config.env.id == "agentgym/SearchTiny-v0" and config.env.kwargs == {"scheme": "f1"}
+    assert f"agentgym train --config examples/{EXAMPLE.name}" in EXAMPLE.read_text("utf-8")
 
 
 def test_training_with_beliefs_goes_on_as_if_never_interrupted(tmp_path):

@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="training needs the extra [train]")
 from agentgym.core.errors import ConfigError
 from agentgym.training.config import from_dict
 from agentgym.training.metrics import read_metrics
-from agentgym.training.trainer import Trainer, train
+from agentgym.training.run import train
+from agentgym.training.trainer import Trainer
 
 SMALL = {
     "env": {"id": "toy/Rooms-v0"},

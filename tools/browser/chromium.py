@@ -24,6 +24,9 @@ from agentgym.tools.browser.urls import AllowList, without_fragment
 RECYCLED = 60
 """Episodes after which an environment's context is replaced by a fresh one: contexts grow with every page."""
 
+START = 120.0
+"""Seconds that starting a browser may take, on a machine that is busy with other things."""
+
 _LIVE = resources.files(__package__).joinpath("live.js").read_text(encoding="utf-8")
 _EMPTY_PAGE = parse_html("<html><body></body></html>")
 # Where a click lands: the middle of the first box; None where there is none or something else lies over it.
@@ -106,10 +109,10 @@ class ChromiumBrowser(Browser):
 
     # ------------------------------------------------------------------ the browser behind it
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T], limit: float = 0.0) -> T:
         """Runs work on the engine's loop; a browser that died or hangs ends the episode as a fault of the tool."""
         try:
-            return self._engine.run(work, self.deadline + 5)
+            return self._engine.run(work, limit or self.deadline + 5)
         except Failed:
             raise
         except Fault:
@@ -132,7 +135,7 @@ class ChromiumBrowser(Browser):
                 return
             except Exception:
                 self._context = None
-        self._run(self._renew())
+        self._run(self._renew(), START)
 
     async def _wipe(self) -> None:
         first, *others = self._tabs
@@ -147,7 +150,11 @@ class ChromiumBrowser(Browser):
             await self._engine.give_back(self._context)
         self._context = await self._engine.lend(self._server.address, scripts=self.scripts)
         self._context.set_default_timeout(self.deadline * 1000)
+        await self._prepare(self._context)
         self._tabs, self._active = [LiveTab(handle=await self._context.new_page())], 0
+
+    async def _prepare(self, context: Any) -> None:
+        """What a fresh context needs before its first page."""
 
     def close(self) -> None:
         """Gives the context back and stops the server."""

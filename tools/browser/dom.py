@@ -44,6 +44,9 @@ _OTHER = {
 }
 
 
+_DISPLAY = {**dict.fromkeys(_BLOCK, "block"), **_OTHER, **dict.fromkeys((*_NONE, "dialog"), "none")}
+
+
 class Element:
     """One element with the few computed styles that matter to a reader."""
 
@@ -56,6 +59,7 @@ class Element:
         "display",
         "index",
         "parent",
+        "role",
         "tag",
         "transform",
         "visible",
@@ -66,9 +70,11 @@ class Element:
         self.attrs = attrs
         self.parent = parent
         self.index = index
+        self.role = ""
+        """Set by ``roles.role_of`` when it is first asked for."""
         self.depth: int = parent.depth + 1 if parent is not None else 0
         self.children: list[Element | str] = []
-        self.display = default_display(tag, attrs)
+        self.display = default_display(tag, attrs) if attrs else _DISPLAY.get(tag, "inline")
         self.visible: bool = parent.visible if parent is not None else True
         """CSS ``visibility``, which children may turn on again; ``display`` says whether there is a box at all."""
         self.transform: str = parent.transform if parent is not None else ""
@@ -121,17 +127,17 @@ class Document:
     sheets: tuple[str, ...] = ()
     """Linked style sheets, as written in the page."""
     by_id: Mapping[str, Element] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    """Accessible names that were computed, by element index."""
 
 
 def default_display(tag: str, attrs: Mapping[str, str]) -> str:
     """What a browser's own style sheet gives an element."""
-    if tag in _NONE or "hidden" in attrs or (tag == "input" and attrs.get("type", "").lower() == "hidden"):
+    if "hidden" in attrs or (tag == "input" and attrs.get("type", "").lower() == "hidden"):
         return "none"
-    if tag == "dialog" and "open" not in attrs:
-        return "none"
-    if tag in _BLOCK:
+    if tag == "dialog" and "open" in attrs:
         return "block"
-    return _OTHER.get(tag, "inline")
+    return _DISPLAY.get(tag, "inline")
 
 
 def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False) -> Document:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.forms import Controls, disabled, option_label, options
-from agentgym.tools.browser.names import Namer, folds, hidden, squeeze, transformed
-from agentgym.tools.browser.roles import TEXT_ENTRY, actionable, input_type, role_of
+from agentgym.tools.browser.names import Namer, folds, hidden, transformed
+from agentgym.tools.browser.roles import TEXT_ENTRY, WIDGETS, actionable, input_type, role_of
 
 MAX_NAME = 300
 """Characters of a name that are shown."""
@@ -23,6 +23,7 @@ MAX_OPTIONS = 40
 """Options of a list that are shown."""
 
 _BLOCKS = frozenset({"block", "flex", "grid", "list-item", "table", "table-row-group", "flow-root", "table-caption"})
+_NESTING = ("link", "button", "generic", "DisclosureTriangle", "tab", "listitem")
 _LOUD = frozenset({"alert", "alertdialog", "dialog", "status"})
 
 
@@ -54,17 +55,17 @@ def read(document: Document, controls: Controls) -> View:
 
 def quoted(text: str) -> str:
     """A name as it stands in a line."""
-    text = squeeze(text.replace("\xa0", " "))
+    text = " ".join(text.split())
     if len(text) > MAX_NAME:
         text = text[:MAX_NAME] + "…"
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 class _Reader:
     def __init__(self, document: Document, controls: Controls) -> None:
         self._document = document
         self._controls = controls
-        self._namer = Namer(document, {k: v for k, v in controls.changed.items() if isinstance(v, str)})
+        self._namer = Namer(document)
         self._lines: list[str] = []
         self._refs: list[int] = []
         self._pieces: list[str] = []
@@ -83,7 +84,7 @@ class _Reader:
     def _settle(self) -> None:
         """Makes the collected text a piece."""
         if self._text:
-            text = squeeze("".join(self._text).replace("\xa0", " "))
+            text = " ".join("".join(self._text).split())  # non-breaking blanks are blanks to a reader
             self._text.clear()
             if text:
                 self._pieces.append(text)
@@ -228,12 +229,15 @@ class _Reader:
             self._break()
         self._refs.append(element.index)
         name = self._namer.name(element, role)
-        shown = "summary" if role == "DisclosureTriangle" else "clickable" if role == "generic" else role.lower()
-        if role == "generic" and not name:
-            name = self._namer.content(element)
+        shown = "summary" if role == "DisclosureTriangle" else role.lower()
+        if "data-agent-shape" in element.attrs:
+            shown, name = "shape", name or element.attrs["data-agent-shape"]
+        elif role not in WIDGETS:
+            shown, name = "clickable", name or self._namer.content(element).strip()
+            name = name or element.attrs.get("data-agent-click", "")
         parts = [f"[a{len(self._refs)}] {shown} {quoted(name)}", *self._state(element, role)]
         self._piece(" ".join(parts))
-        if role in ("link", "button", "generic", "DisclosureTriangle", "tab", "listitem"):
+        if (role in _NESTING or role not in WIDGETS) and any(isinstance(child, Element) for child in element.children):
             self._inner_widgets(element)
         if block:
             self._break()
@@ -255,11 +259,11 @@ class _Reader:
         elif role == "DisclosureTriangle":
             parent = element.parent
             parts.append("expanded" if parent is not None and "open" in parent.attrs else "collapsed")
-        elif attrs.get("aria-expanded", "").lower() in ("true", "false"):
+        elif "aria-expanded" in attrs and attrs["aria-expanded"].lower() in ("true", "false"):
             parts.append("expanded" if attrs["aria-expanded"].lower() == "true" else "collapsed")
-        if attrs.get("aria-current", "false").lower() != "false":
+        if "aria-current" in attrs and attrs["aria-current"].lower() != "false":
             parts.append("current")
-        if attrs.get("aria-selected", "").lower() == "true":
+        if "aria-selected" in attrs and attrs["aria-selected"].lower() == "true":
             parts.append("selected")
         if "required" in attrs:
             parts.append("required")

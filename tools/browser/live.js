@@ -32,6 +32,18 @@
       delete found.selected;
       if (element.selected) found.selected = "";
     }
+    // Scripted pages: what listens to clicks, and where shapes are that have no words.
+    if (window.__agentgymListens && window.__agentgymListens.has(element)) {
+      const color = getComputedStyle(element).backgroundColor;
+      found["data-agent-click"] = [element.getAttribute("class") || "", color.includes("(0, 0, 0, 0)") ? "" : color]
+        .join(" ").trim();
+    }
+    if (window.__agentgymListens && element instanceof SVGGeometryElement) {
+      const box = element.getBoundingClientRect();
+      const fill = element.getAttribute("fill") || getComputedStyle(element).fill;
+      found["data-agent-shape"] = `${tag} ${fill} at ${Math.round(box.x)},${Math.round(box.y)} size `
+        + `${Math.round(box.width)}x${Math.round(box.height)}`;
+    }
     return found;
   };
   let cut = false;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.roles import NAMED_FROM_CONTENT, input_type, role_of
@@ -59,19 +58,21 @@ def transformed(text: str, element: Element) -> str:
 class Namer:
     """Names of the elements of one document. Labels are looked up once.
 
-    Args:
-        document: The page.
-        values: Texts that the user has put into controls, by element index, for names that embed a control.
+    What stands in a control that a label embeds is no part of the name: it changes while the agent types.
     """
 
-    def __init__(self, document: Document, values: Mapping[int, str] | None = None) -> None:
+    def __init__(self, document: Document) -> None:
         self._document = document
-        self._values = values or {}
         self._labels: dict[int, list[Element]] | None = None
 
     def name(self, element: Element, role: str = "") -> str:
         """The accessible name, white space squeezed; empty when there is none."""
-        role = role or role_of(element)
+        known = self._document.names
+        if element.index not in known:
+            known[element.index] = self._name(element, role or role_of(element))
+        return known[element.index]
+
+    def _name(self, element: Element, role: str) -> str:
         attrs = element.attrs
         if "aria-labelledby" in attrs:
             referred = [self._document.by_id.get(key) for key in attrs["aria-labelledby"].split()]
@@ -179,11 +180,9 @@ class Namer:
         label = squeeze(child.attrs.get("aria-label", ""))
         if label:
             parts.append(label)
-        elif child.tag in ("input", "select", "textarea"):
-            parts.append(self._values.get(child.index, ""))
         elif child.tag in ("img", "svg", "fieldset", "table") and self._native(child):
             parts.append(self._native(child) or "")
-        else:
+        elif child.tag not in ("input", "select", "textarea"):
             self._gather(child, parts, skip, forced)
         if apart:
             parts.append(" ")

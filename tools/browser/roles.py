@@ -114,6 +114,12 @@ _SECTIONING = ("article", "aside", "main", "nav", "section")
 
 def role_of(element: Element) -> str:
     """The role; ``none`` for presentational elements, ``generic`` where nothing else fits."""
+    if not element.role:
+        element.role = _role(element)
+    return element.role
+
+
+def _role(element: Element) -> str:
     explicit = element.attrs.get("role")
     if explicit:
         for word in explicit.lower().split():
@@ -130,7 +136,9 @@ def actionable(element: Element, role: str) -> bool:
     """Whether an agent may act on it: a widget, or something that takes the keyboard's focus by itself."""
     if role in WIDGETS:
         return element.tag != "option" and (role != "DisclosureTriangle" or is_disclosure(element))
-    return element.attrs.get("contenteditable", "false") in ("", "true") or "data-agent-click" in element.attrs
+    attrs = element.attrs
+    editable = "contenteditable" in attrs and attrs["contenteditable"] in ("", "true")
+    return editable or "data-agent-click" in attrs or "data-agent-shape" in attrs
 
 
 def is_disclosure(element: Element) -> bool:

@@ -13,11 +13,11 @@ from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.protocol import SandboxSpec
 from agentgym.testing.checks.subject import NotApplicable
 from agentgym.testing.conformance import CheckResult, ConformanceError
-from agentgym.testing.sandboxes import behaviour, escapes, leaks
+from agentgym.testing.sandboxes import behaviour, escapes, exhaustion, leaks
 from agentgym.testing.sandboxes.subject import SMALL, SandboxSubject
 
 BEHAVIOUR = behaviour.CHECKS
-ESCAPES = escapes.CHECKS
+ESCAPES = (*exhaustion.CHECKS, *escapes.CHECKS)
 LEAKS = leaks.CHECKS
 
 

@@ -94,9 +94,9 @@ def wall_time(subject: SandboxSubject) -> None:
 def processor_time(subject: SandboxSubject) -> None:
     """A command that only computes is ended at its processor time."""
     with subject.make() as sandbox:
-        limits = replace(SMALL.limits, cpu=1.0, wall=30.0)
+        limits = replace(SMALL.limits, cpu=1.0, wall=300.0)  # a loaded machine may give it little
         result = sandbox.exec("while :; do :; done", limits=limits)
-        expect(result.timed_out and result.duration < 25, f"The processor-time limit of 1 s did not bind: {result}.")
+        expect(result.timed_out and result.duration < 290, f"The processor-time limit of 1 s did not bind: {result}.")
 
 
 def long_output(subject: SandboxSubject) -> None:

@@ -14,163 +14,42 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from agentgym.core.errors import AgentGymError
-from agentgym.sandboxes.base import Sandbox
-from agentgym.sandboxes.protocol import ExecResult
 from agentgym.testing.checks.subject import expect
-from agentgym.testing.sandboxes.subject import SMALL, SandboxSubject, bystander, host_processes, python
-
-# The pattern does not match itself, which stands in this command's own line.
-_SHELL_GUARD = (
-    'case $(readlink /proc/self/ns/pid) in "{host}"|"") exit 98;; "pid:["*"]") ;; *) exit 98;; esac; '
-    "grep -qs '[b]{mark}' /proc/[0-9]*/cmdline && exit 98; "
-)
-_PYTHON_GUARD = (
-    "import os\n_own = os.readlink('/proc/self/ns/pid')\n"
-    "if not _own.startswith('pid:[') or _own == '{host}': os._exit(98)\n"
-)
-_REFUSED = 98
-
-
-@dataclass
-class _Arena:
-    """A sandbox in which ending processes, and making many, can't reach the host.
-
-    Whether that is so is looked at in the very command that attacks, before it does: it must be in a process namespace
-    that is not ours, and must not see a process that was started out here. Where it is not so, the attack isn't tried.
-    """
-
-    sandbox: Sandbox
-    mark: str
-
-    def shell(self, script: str, *, timeout: float | None = None) -> ExecResult:
-        guard = _SHELL_GUARD.format(host=_own_namespace(), mark=self.mark[1:])
-        return self._allowed(self.sandbox.exec(["/bin/bash", "-c", guard + script], timeout=timeout))
-
-    def python(self, code: str, *args: str, timeout: float | None = None) -> ExecResult:
-        guard = _PYTHON_GUARD.format(host=_own_namespace())
-        return self._allowed(python(self.sandbox, guard + code, *args, timeout=timeout))
-
-    def _allowed(self, result: ExecResult) -> ExecResult:
-        expect(
-            result.exit_code != _REFUSED,
-            "The sandbox shares the host's process namespace; the attack was not even tried.",
-        )
-        return result
-
-
-def _own_namespace() -> str:
-    return str(Path("/proc/self/ns/pid").readlink())
-
-
-@contextmanager
-def _arena(subject: SandboxSubject) -> Iterator[_Arena]:
-    mark = f"bystander-{secrets.token_hex(8)}"
-    with subject.make() as sandbox, bystander(mark) as innocent:
-        arena = _Arena(sandbox, mark)
-        arena.shell("true")
-        yield arena
-        expect(innocent.poll() is None, "A process of the host that has nothing to do with sandboxes was killed.")
-
-
-def fork_bomb(subject: SandboxSubject) -> None:
-    """A fork bomb stays below the process limit, and the sandbox works afterwards."""
-    counter = (
-        "import os, time\nn = 0\ntry:\n"
-        "    while n < 500:\n        if os.fork() == 0: time.sleep(60)\n        n += 1\n"
-        "except OSError: pass\nprint(n, flush=True)"
-    )
-    with _arena(subject) as arena:
-        made = int(arena.python(counter, timeout=10).text or 0)
-        expect(
-            0 < made <= SMALL.limits.processes, f"{made} processes were made with a limit of {SMALL.limits.processes}."
-        )
-        bomb = arena.shell(":(){ :|:& };:; sleep 30", timeout=1.5)
-        expect(bomb.timed_out, "The fork bomb ended by itself.")
-        expect(arena.sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a fork bomb.")
-
-
-def memory_bomb(subject: SandboxSubject) -> None:
-    """One process, or many together, get no more memory than the limit."""
-    # Ends by itself at four times the limit: where the limit does not bind, the machine must not run out of memory.
-    ceiling = 4 * SMALL.limits.memory >> 20
-    hog = (
-        f"x = []\nfor _ in range({ceiling}): x.append(bytearray(b'x') * (1 << 20)); print(len(x), flush=True)\n"
-        "raise SystemExit(0)"
-    )
-    crowd = (
-        "import os, signal, time\nchildren = []\nfor i in range(8):\n    child = os.fork()\n"
-        "    if child == 0:\n        x = bytearray(b'x') * (60 << 20); time.sleep(60)\n    children.append(child)\n"
-        "time.sleep(2)\nprint(sum(os.waitpid(child, os.WNOHANG) == (0, 0) for child in children))"
-    )
-    with _arena(subject) as arena:
-        result = arena.python(hog, timeout=15)
-        reached = int((result.text.split() or ["0"])[-1])
-        expect(result.exit_code != 0 and not result.timed_out, f"The hog was not stopped: {result.exit_code}.")
-        expect(reached <= SMALL.limits.memory >> 20, f"One process got {reached} MiB of {SMALL.limits.memory >> 20}.")
-        expect(arena.sandbox.exec("echo alive").text == "alive\n", "The sandbox is unusable after a memory bomb.")
-    with _arena(subject) as arena:
-        alive = int(arena.python(crowd, timeout=15).text or 0) if "memory" in arena.sandbox.enforces else 0
-        expect(alive * 60 <= SMALL.limits.memory >> 20, f"{alive} processes of 60 MiB each lived together.")
-
-
-def disk_filler(subject: SandboxSubject) -> None:
-    """All writable folders together hold no more than the disk limit; the sandbox works afterwards."""
-    fill = (
-        "for d in /workspace /tmp ~ /dev/shm; do for i in 1 2 3; do head -c 40M /dev/zero > $d/f$i; done; done; "
-        "du -cbs /workspace /tmp ~ | tail -1"
-    )
-    with subject.make() as sandbox:
-        total = int(sandbox.exec(fill).text.split()[0])
-        expect(total <= SMALL.limits.disk * 1.02, f"{total} bytes were written with a limit of {SMALL.limits.disk}.")
-        sandbox.exec("rm -f /workspace/* /tmp/* ~/*")
-        sandbox.write_file("f", "works")
-        expect(sandbox.read_file("f") == b"works", "The sandbox is unusable after its disk was full.")
-        sandbox.exec("i=0; while [ $i -lt 100000 ] && : > n$i; do i=$((i+1)); done", timeout=15)
-        count = int(sandbox.exec("ls -f | wc -l").text)
-        expect(count < 90_000, f"{count} empty files could be made.")
-
-
-def sparse_and_links(subject: SandboxSubject) -> None:
-    """Sparse files and many links don't get past the file size limit, nor break snapshots."""
-    with subject.make() as sandbox:
-        sandbox.exec("truncate -s 1T huge; echo x > a; for i in $(seq 200); do ln a l$i; done")
-        sizes = [entry.size for entry in sandbox.list() if entry.path == "huge"]
-        expect(all(size <= SMALL.limits.disk for size in sizes), f"A file of {sizes} bytes could be made.")
-        sandbox.fork().close()
+from agentgym.testing.sandboxes.arena import arena
+from agentgym.testing.sandboxes.subject import SandboxSubject, host_processes, python
 
 
 def orphans(subject: SandboxSubject) -> None:
     """Daemons that leave session, parent and terminal end with their command."""
-    marker = f"98{secrets.randbelow(10**8):08d}"
+    marker = f"600.98{secrets.randbelow(10**8):08d}"  # seconds: what escapes ends by itself
     daemon = (
         "import os, sys, signal\nfor n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\n"
         "if os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
         "for fd in range(64):\n    try: os.close(fd)\n    except OSError: pass\n"
         "os.execvp('sleep', ['sleep', sys.argv[1]])"
     )
-    with _arena(subject) as arena:
-        arena.python(daemon, marker)
-        arena.shell(f"setsid nohup sleep {marker} >/dev/null 2>&1 & disown")
-        arena.shell(f"sleep {marker} & kill -9 $PPID; kill -9 $$")
+    with arena(subject) as place:
+        place.python(daemon, marker)
+        place.shell(f"setsid nohup sleep {marker} >/dev/null 2>&1 & disown")
+        place.shell(f"sleep {marker} & kill -9 $PPID; kill -9 $$")
         time.sleep(0.1)
-        inside = arena.sandbox.exec("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").text
+        inside = place.sandbox.exec("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '").text
         expect(marker not in inside, f"A daemon lives on inside: {inside}")
         expect(not host_processes(marker), f"A daemon lives on: {host_processes(marker)}")
 
 
 def late_writers(subject: SandboxSubject) -> None:
     """Nothing writes after a timeout."""
-    with _arena(subject) as arena:
-        arena.shell(
+    with arena(subject) as place:
+        place.shell(
             "for i in 1 2 3; do (setsid sh -c 'while :; do echo x >> log; done' &) ; done; sleep 60", timeout=0.7
         )
-        size = arena.sandbox.exec("wc -c < log").text
+        size = place.sandbox.exec("wc -c < log").text
         time.sleep(0.3)
-        expect(arena.sandbox.exec("wc -c < log").text == size, "A file grew after its command had timed out.")
+        expect(place.sandbox.exec("wc -c < log").text == size, "A file grew after its command had timed out.")
 
 
 def host_files(subject: SandboxSubject) -> None:
@@ -405,29 +284,9 @@ def setuid_programs(subject: SandboxSubject) -> None:
             expect(result.exit_code != 0 and result.text.strip() != "0", f"This worked: {attempt}")
 
 
-def odd_names(subject: SandboxSubject) -> None:
-    """Names of 255 bytes and deep folders break neither listing nor forks nor closing."""
-    deep = "import os, sys\nfor i in range(int(sys.argv[1])): os.mkdir('d' * 20); os.chdir('d' * 20)"
-    with subject.make() as sandbox:
-        sandbox.exec(
-            "touch $(printf 'n%.0s' $(seq 255)); touch -- '-rf' '*' '$(id)' $'new\\nline'; "
-            "touch $(printf 'n%.0s' $(seq 256))"
-        )
-        expect(python(sandbox, deep, "150").ok, "Could not make deep folders.")
-        names = {entry.path for entry in sandbox.list()}
-        expect({"n" * 255, "-rf", "*", "$(id)", "new\nline"} <= names, "Odd names are missing from the list.")
-        with sandbox.fork() as child:
-            expect({entry.path for entry in child.list()} == names, "A fork lost odd names.")
-        sandbox.exec("rm -rf ddd*")
-        expect(python(sandbox, deep, "1200").ok, "Could not make folders deeper than the longest path.")
-        expect(
-            {entry.path for entry in sandbox.list()} == names, "Folders deeper than the longest path can't be listed."
-        )
-
-
 def killing_everything(subject: SandboxSubject) -> None:
     """``kill -9 -1`` and killing process 1 hurt no other sandbox and not this process."""
-    with _arena(subject) as first, _arena(subject) as second:
+    with arena(subject) as first, arena(subject) as second:
         done = []
         thread = threading.Thread(target=lambda: done.append(second.sandbox.exec("sleep 0.5; echo alive").text))
         thread.start()
@@ -438,14 +297,6 @@ def killing_everything(subject: SandboxSubject) -> None:
         expect(
             first.sandbox.exec("echo again").text == "again\n", "The sandbox is unusable after it killed everything."
         )
-
-
-def open_file_limit(subject: SandboxSubject) -> None:
-    """A process can't open more files than the limit."""
-    code = "x = []\ntry:\n    while len(x) < 100000: x.append(open('/dev/null'))\nexcept OSError: pass\nprint(len(x))"
-    with subject.make() as sandbox:
-        count = int(python(sandbox, code).text)
-        expect(count <= SMALL.limits.open_files, f"{count} files could be opened at once.")
 
 
 def open_descriptors(subject: SandboxSubject) -> None:
@@ -482,8 +333,6 @@ def terminal(subject: SandboxSubject) -> None:
 
 
 CHECKS = (
-    fork_bomb, memory_bomb, disk_filler, sparse_and_links, orphans, late_writers, host_files, host_environment,
-    writing_outside, network, file_methods, devices_and_proc, system_calls, setuid_programs, odd_names,
-    killing_everything, open_file_limit, open_descriptors, shared_memory,
-    terminal,
+    orphans, late_writers, host_files, host_environment, writing_outside, network, file_methods, devices_and_proc,
+    system_calls, setuid_programs, killing_everything, open_descriptors, shared_memory, terminal,
 )  # fmt: skip

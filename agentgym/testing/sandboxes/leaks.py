@@ -32,7 +32,7 @@ def many_sandboxes(subject: SandboxSubject, count: int = 200) -> None:
     with private_temporary_folder():
         subject.make().close()  # what stays for the life of the process is there now
         before = Footprint.now()
-        marker = f"97{secrets.randbelow(10**8):08d}"
+        marker = f"600.97{secrets.randbelow(10**8):08d}"  # seconds: what leaks ends by itself
         for i in range(count):
             with subject.make() as sandbox:
                 sandbox.exec(f"echo {i} > f; sleep {marker} &")
@@ -50,7 +50,7 @@ def killed_parent(subject: SandboxSubject) -> None:
     with private_temporary_folder():
         subject.make().close()
         before = Footprint.now()
-        marker = f"96{secrets.randbelow(10**8):08d}"
+        marker = f"600.96{secrets.randbelow(10**8):08d}"
         path = os.pathsep.join(entry for entry in sys.path if entry)
         child = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", _CHILD, backend, marker, "1.0"],

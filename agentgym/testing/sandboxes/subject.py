@@ -58,7 +58,7 @@ def bystander(name: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """
     user = spare_users()[0] if os.geteuid() == 0 else None
     process = subprocess.Popen(
-        [name, "600"], executable="/bin/sleep", env={"PATH": "/usr/bin:/bin", **variables}, stdin=subprocess.DEVNULL,
+        [name, "3600"], executable="/bin/sleep", env={"PATH": "/usr/bin:/bin", **variables}, stdin=subprocess.DEVNULL,
         user=user, start_new_session=True, cwd="/",
     )  # fmt: skip
     try:

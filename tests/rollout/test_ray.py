@@ -1,0 +1,87 @@
+"""Rollouts on a Ray cluster of two nodes, one of whose actors is killed."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from agentgym.core.errors import ConfigError
+from agentgym.core.policy import PolicySpec
+from agentgym.rollout.run import RunConfig, run
+from agentgym.rollout.storage import read_timing
+from rollout.test_storage import contents
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+CONFIG = RunConfig(
+    "agentgym/ShoppingTiny-v0",
+    PolicySpec("scripted", {"mistake_rate": 0.3}),
+    episodes=300,
+    group_size=4,
+    inject="policy=0.05,tool=0.05,env=0.02",
+)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    nodes.add_node(num_cpus=1, object_store_memory=100 << 20)
+    ray.init(address=nodes.address, log_to_driver=False)
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ray") / "here"
+    asyncio.run(run(CONFIG, path))
+    return contents(path)
+
+
+def test_records_equal_those_of_one_process(cluster, reference, tmp_path):
+    tally = asyncio.run(run(CONFIG, tmp_path, workers="ray", concurrency=16))
+    assert tally.episodes == 300
+    assert contents(tmp_path) == reference
+    assert len({row["host"] for row in read_timing(tmp_path).values()}) == 2
+
+
+def test_an_actor_that_is_killed_costs_only_what_was_in_flight(cluster, reference, tmp_path):
+    killed = []
+
+    def on_episode(record, tally, stored):
+        if stored == 100 and not killed:
+            host = next(iter(read_timing(tmp_path).values()))["host"]
+            killed.append(int(host.rpartition(":")[2]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    asyncio.run(run(CONFIG, tmp_path, workers="ray:2", concurrency=16, on_episode=on_episode))
+    assert killed
+    timing = read_timing(tmp_path)
+    assert 0 < sum(row["deaths"] for row in timing.values()) <= 8
+    assert len({row["host"] for row in timing.values()}) == 3
+    assert contents(tmp_path) == reference
+
+
+def test_a_node_that_goes_away(cluster, reference, tmp_path):
+    node = cluster.add_node(num_cpus=2, object_store_memory=100 << 20)
+    gone = []
+
+    def on_episode(record, tally, stored):
+        if stored == 60 and not gone:
+            gone.append(node)
+            cluster.remove_node(node, allow_graceful=False)
+
+    tally = asyncio.run(run(CONFIG, tmp_path, workers="ray:3", concurrency=12, on_episode=on_episode))
+    assert gone
+    assert tally.episodes == 300
+    assert contents(tmp_path) == reference
+
+
+def test_mistakes_reach_the_user(cluster, tmp_path):
+    wrong = RunConfig("agentgym/ShoppingTiny-v0", PolicySpec("scripted", {"mistake_rate": 7}), episodes=4)
+    with pytest.raises(ConfigError, match="mistake_rate must be a probability"):
+        asyncio.run(run(wrong, tmp_path, workers="ray:1"))

@@ -1,0 +1,51 @@
+"""What a user reads when something is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentgym.core.env import AgentEnv
+from agentgym.core.errors import UnsupportedError
+from agentgym.environments.swe import checkout
+from agentgym.environments.swe.build import issue
+from agentgym.environments.swe.tasks import load
+
+
+def _errors(*arguments: str) -> str:
+    """What the command prints as its error."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    line = [sys.executable, "-m", "agentgym", "swe", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_mistakes_of_a_user_are_one_line(tmp_path: Path) -> None:
+    for arguments, words in (
+        (("build", "--package", "toolz=1"), "Did you mean 'toolz==1.2.0'"),
+        (("build", "--package", str(tmp_path)), "no git repository"),
+        (("build", "--package", "toolz==1.2.0", "--split", "trian"), "train"),
+        (("verify", "--tasks", "nowhere.json"), "neither"),
+    ):
+        assert words in _errors(*arguments)
+    bad = tmp_path / "bad.json"
+    bad.write_text("[1")
+    assert "not JSON" in _errors("build", "--package", "toolz==1.2.0", "--out", str(bad))
+
+
+def test_a_writer_may_not_give_the_place_away() -> None:
+    bug = next(iter(load("bundled").bugs.values()))
+    assert issue.rewritten(bug, lambda prompt: "It fails.").statement == "It fails."
+    for text in ("", f"See {bug.path}.", "Line 12 is wrong: line 12", f"{bug.hidden[0].rpartition('::')[2]} fails"):
+        assert issue.rewritten(bug, lambda prompt, text=text: text) == bug
+
+
+def test_without_a_sandbox_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    monkeypatch.setattr(checkout, "_resolved", {})
+    with pytest.raises(UnsupportedError, match="apt install bubblewrap"):
+        AgentEnv("agentgym.environments.swe.game:SWEGame")
