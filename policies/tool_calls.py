@@ -30,17 +30,28 @@ def as_text(content: str, calls: Sequence[Any], turn: int) -> str:
     lines = [content] if content.strip() else []
     for index, call in enumerate(calls):
         function = call["function"]
-        arguments: Any = function.get("arguments") or "{}"
-        if isinstance(arguments, str):
-            with contextlib.suppress(ValueError, RecursionError):
-                arguments = json.loads(arguments)
         row = {
             "id": str(call.get("id") or f"call_{turn}_{index}"),
             "name": str(function.get("name", "")),
-            "arguments": arguments,
+            "arguments": _read(function.get("arguments") or "{}"),
         }
         lines.append(_OPEN + json_text(row).replace("</", "<\\/") + _CLOSE)  # no argument can close the tag
     return "\n".join(lines)
+
+
+def _read(arguments: Any) -> Any:
+    """Arguments as an object; text that spells none stays text, for the environment to refuse."""
+    if not isinstance(arguments, str):
+        return arguments
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(arguments, parse_constant=_refuse)
+        if isinstance(found, dict):
+            return found
+    return arguments
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def as_chat(messages: Sequence[Message], tools: Sequence[Any], *, native: bool) -> list[dict[str, Any]]:
