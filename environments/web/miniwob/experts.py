@@ -243,15 +243,9 @@ def _focus(sight: Sight) -> Action:
 def _movie(sight: Sight) -> Action:
     genre, director, year = _found(r"Search for (.+) movies directed by (.+) from year (\d+)", sight.text)
     values = {"genre": genre, "director": director, "year": year}
-    filled = []
-    label = ""
-    fields = {widget.ref: widget for widget in sight.fields}
-    for line in sight.lines:
-        for part in re.split(r"(\[a\d+\] \w+)", line):
-            label = next((key for key in values if key in part.lower()), label)
-            ref = re.match(r"\[(a\d+)\] textbox", part)
-            if ref and label and ref[1] in fields:
-                filled.append((fields[ref[1]], values[label]))
+    words = " ".join(sight.lines).lower()  # labels stand before, beside or behind their fields, but in their order
+    order = sorted((words.find(key), key) for key in values if key in words)
+    filled = [(field, values[key]) for field, (_, key) in zip(sight.fields, order, strict=False)]
     button = next((w.name for w in sight.widgets if w.name in ("Search", "Submit", "Find", "Look Up", "Go")), "Submit")
     return sight.fill_then(filled, button)
 
