@@ -27,7 +27,7 @@ RECYCLED = 60
 START = 120.0
 """Seconds that starting a browser may take, on a machine that is busy with other things."""
 
-_LIVE = resources.files(__package__).joinpath("live.js").read_text(encoding="utf-8")
+_LIVE = resources.files("agentgym.tools.browser").joinpath("live.js").read_text(encoding="utf-8")
 _EMPTY_PAGE = parse_html("<html><body></body></html>")
 # Where a click lands: the middle of the first box; None where there is none or something else lies over it.
 _AIM = """(i) => {
@@ -268,8 +268,8 @@ class ChromiumBrowser(Browser):
             same = without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url
             if same:  # Chromium would only scroll
                 await handle.goto(BLANK)
-            self._going = asyncio.ensure_future(handle.goto(visit.url, wait_until="commit"))
-            self._going.add_done_callback(arrival.gone)
+            going = self._going = asyncio.ensure_future(handle.goto(visit.url, wait_until="commit"))
+            going.add_done_callback(arrival.gone)
         elif visit.how == "enter":
             await handle.evaluate(_FOCUS, visit.cause.index)
             await handle.keyboard.press("Enter")

@@ -11,13 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tinycss2
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
-
-if TYPE_CHECKING:
-    from agentgym.tools.browser.dom import Element
 
 WIDTH = 1280
 """Width of the page in CSS pixels, in both backends."""
@@ -188,18 +185,12 @@ def specificity(selector: str) -> tuple[int, int, int]:
     return counts[0], counts[1], counts[2]
 
 
-def inline(element: Element) -> None:
-    """Applies the ``style`` attribute."""
-    text = element.attrs.get("style")
-    if not text or not _RELEVANT.search(text):
-        return
+def inline(text: str) -> Style | None:
+    """What a ``style`` attribute says; None where it says nothing of ours."""
+    if not _RELEVANT.search(text):
+        return None
+    style = Style()
     for item in tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True):
-        if item.type != "declaration":
-            continue
-        value = _keyword(item.value)
-        if item.lower_name == "display":
-            element.display = value
-        elif item.lower_name == "visibility":
-            element.visible = value == "visible"
-        elif item.lower_name == "text-transform":
-            element.transform = "" if value == "none" else value
+        if item.type == "declaration" and item.lower_name in _PROPERTIES:
+            _set(style, "", item.lower_name, _keyword(item.value))
+    return style

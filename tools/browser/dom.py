@@ -173,7 +173,7 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
             if styles:
                 _apply(element, styles.get(node.mem_id))
             if "style" in element.attrs:
-                css.inline(element)
+                _apply(element, css.inline(element.attrs["style"]))
             child = node.child
             if child is not None and element.depth < MAX_DEPTH:
                 stack.append((child, element))
@@ -195,7 +195,7 @@ def _apply(element: Element, style: css.Style | None) -> None:
         element.visible = style.visibility == "visible"
     if style.transform:
         element.transform = "" if style.transform == "none" else style.transform
-    element.before, element.after = style.before, style.after
+    element.before, element.after = style.before or element.before, style.after or element.after
 
 
 def from_live(nodes: Sequence[Any], *, cut: bool = False) -> Document:

@@ -105,8 +105,9 @@ class Engine:
                 await self._stop()
                 await self._start()
                 self._lent = 0
+            browser: Any = self._browser
             try:
-                context = await self._browser.new_context(
+                context = await browser.new_context(
                     proxy={"server": proxy, "bypass": "<-loopback>"},
                     java_script_enabled=scripts,
                     viewport={"width": WIDTH, "height": HEIGHT},

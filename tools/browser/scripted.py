@@ -20,7 +20,7 @@ SETTLE = 500
 MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
-_STANDSTILL = resources.files(__package__).joinpath("standstill.js").read_text(encoding="utf-8")
+_STANDSTILL = resources.files("agentgym.tools.browser").joinpath("standstill.js").read_text(encoding="utf-8")
 _RUN = "(span) => { if (window.__agentgymRun) window.__agentgymRun(span); }"
 _TYPED = ("email", "password", "search", "tel", "text", "url")
 _SELECT = "(i) => { const e = window.__agentgym[i]; e.focus(); if (e.select) e.select(); }"

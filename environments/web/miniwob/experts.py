@@ -164,17 +164,33 @@ def _greatest(sight: Sight) -> Action:
 
 @solves("order-food")
 def _order(sight: Sight) -> Action:
-    single = _found(r"one of each item: (.*)$", sight.text)
-    wanted = [(name, 1) for name in single[0].split(", ")] if single else []
-    if not wanted:
+    single, kind = (
+        _found(r"one of each item: (.*)$", sight.text),
+        _found(r"Order (\d+) items? that are (.*)$", sight.text),
+    )
+    if single:
+        plus = [_plus_after(sight, name) for name in single[0].split(", ")]
+    elif kind:
+        lines = [line for line in sight.lines if f"image '{kind[1]}'" in line]
+        plus = [_plus_after(sight, line, place) for place, line in _places(sight, lines)] * int(kind[0])
+        plus = plus[: int(kind[0])]
+    else:
         return give_up()
-    if _clicks(sight) >= len(wanted):
+    if _clicks(sight) >= len(plus):
         return sight.submit()
-    name = wanted[_clicks(sight)][0]
-    start = next((i for i, line in enumerate(sight.lines) if line == name), None)
-    after = sight.lines[start:] if start is not None else []
-    ref = next((m[1] for line in after if (m := re.search(r"\[(a\d+)\] clickable '\+'", line))), "")
+    ref = plus[_clicks(sight)]
     return Action("click", {"bid": ref}) if ref else give_up()
+
+
+def _places(sight: Sight, lines: list[str]) -> list[tuple[int, str]]:
+    return [(place, line) for place, line in enumerate(sight.lines) if line in lines]
+
+
+def _plus_after(sight: Sight, line: str, place: int = -1) -> str:
+    """Reference of the first ``+`` behind a line."""
+    start = place if place >= 0 else next((i for i, item in enumerate(sight.lines) if item == line), len(sight.lines))
+    found = (re.search(r"\[(a\d+)\] clickable '\+'", item) for item in sight.lines[start:])
+    return next((match[1] for match in found if match), "")
 
 
 # ------------------------------------------------------------------ writing
@@ -243,16 +259,13 @@ def _focus(sight: Sight) -> Action:
 def _movie(sight: Sight) -> Action:
     genre, director, year = _found(r"Search for (.+) movies directed by (.+) from year (\d+)", sight.text)
     values = {"genre": genre, "director": director, "year": year}
-    filled = []
-    label = ""
-    fields = {widget.ref: widget for widget in sight.fields}
-    for line in sight.lines:
-        for part in re.split(r"(\[a\d+\] \w+)", line):
-            label = next((key for key in values if key in part.lower()), label)
-            ref = re.match(r"\[(a\d+)\] textbox", part)
-            if ref and label and ref[1] in fields:
-                filled.append((fields[ref[1]], values[label]))
-    button = next((w.name for w in sight.widgets if w.name in ("Search", "Submit", "Find", "Look Up", "Go")), "Submit")
+    words = " ".join(sight.lines).lower()  # labels stand before, beside or behind their fields, but in their order
+    labels = {"genre": ("genre",), "director": ("director",), "year": ("year", "date")}
+    order = sorted((words.find(word), key) for key, known in labels.items() for word in known if word in words)
+    filled = [(field, values[key]) for field, (_, key) in zip(sight.fields, order, strict=False)]
+    button = next(
+        (w.name for w in sight.widgets if w.name in ("Search", "Submit", "Find", "Look Up", "Go", "Go!")), "Submit"
+    )
     return sight.fill_then(filled, button)
 
 
@@ -268,7 +281,11 @@ def _table(sight: Sight) -> Action:
 
 @solves("use-spinner")
 def _spinner(sight: Sight) -> Action:
-    return sight.fill_then([(sight.all("spinbutton")[0], _found(r"Select (-?\d+) with", sight.text)[0])])
+    widget, wanted = sight.all("spinbutton")[0], int(_found(r"Select (-?\d+) with", sight.text)[0])
+    now = int(sight.value(widget) or 0)
+    if now == wanted:
+        return sight.submit()
+    return Action("press", {"bid": widget.ref, "key_comb": "ArrowUp" if wanted > now else "ArrowDown"})
 
 
 # ------------------------------------------------------------------ thinking

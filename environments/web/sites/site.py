@@ -16,7 +16,7 @@ class Site(Protocol):
 
     host: str
 
-    def golden(self, world: int) -> bytes:
+    def golden(self, world: int, /) -> bytes:
         """The database of a world, for ``restore``. Built once and cached."""
         ...
 

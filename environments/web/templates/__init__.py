@@ -1,6 +1,6 @@
 """The templates of all sites."""
 
-from agentgym.environments.web.tasks import Template
+from agentgym.environments.web.template import Template
 from agentgym.environments.web.templates import book_read, book_refuse, book_write
 
 ALL: tuple[Template, ...] = (*book_read.TEMPLATES, *book_write.TEMPLATES, *book_refuse.TEMPLATES)

@@ -12,7 +12,7 @@ from agentgym.environments.web.goals import Answer, Goal, Place
 from agentgym.environments.web.guide import Guide
 from agentgym.environments.web.sites.book.html import money
 from agentgym.environments.web.sites.book.world import CATEGORIES, STATUSES
-from agentgym.environments.web.tasks import Draft, Template, World
+from agentgym.environments.web.template import Draft, Template, World
 
 Notes = Mapping[str, Any]
 

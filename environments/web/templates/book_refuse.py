@@ -10,7 +10,7 @@ import numpy as np
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import Goal, Place, Want
 from agentgym.environments.web.guide import Guide
-from agentgym.environments.web.tasks import Draft, Template, World
+from agentgym.environments.web.template import Draft, Template, World
 
 Notes = Mapping[str, Any]
 
