@@ -109,12 +109,8 @@ class JsonClient:
 
         Raises:
             ConfigError: The server refuses the key or doesn't know the address or the model.
-<<<<<<< HEAD
-            Unavailable: It can't be reached or stays busy. Fault: It refuses this request. Both at ``policy``.
-=======
             GivenUp: It can't be reached or stays busy; ``policy``.
             Fault: It refuses this request; ``policy``.
->>>>>>> main
         """
         return await self._ask("POST", path, body, params)
 
@@ -162,11 +158,7 @@ class JsonClient:
                 pause = self._retry.pause(attempt, asked, self._random.random())
                 if pause is None:
                     wait = f"; it asks for a pause of {asked:g} s" if asked is not None else ""
-<<<<<<< HEAD
-                    raise Unavailable(
-=======
                     raise GivenUp(
->>>>>>> main
                         Boundary.POLICY,
                         f"{self.service} at {self.base_url} failed {attempt + 1} times, last: {problem}{wait}",
                     ) from None
@@ -195,13 +187,8 @@ class JsonClient:
         return Fault(Boundary.POLICY, f"{where} refuses the request. {problem}")
 
 
-<<<<<<< HEAD
-class Unavailable(Fault):
-    """The server can't be reached or stays busy. Not retryable: it was asked again as often as it may be."""
-=======
 class GivenUp(Fault):
     """The server was asked as often as it may be. Not retryable: rollouts would multiply those attempts by theirs."""
->>>>>>> main
 
 
 class NotThere(ConfigError):

@@ -13,11 +13,7 @@ from typing import Any, Literal
 
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.core.policy import Completion, FinishReason, Policy, Request, Usage
-<<<<<<< HEAD
-from agentgym.policies.http import JsonClient, NotThere, Retry, Unavailable
-=======
 from agentgym.policies.http import GivenUp, JsonClient, NotThere, Retry
->>>>>>> main
 from agentgym.policies.loop import LoopThread
 from agentgym.policies.tool_calls import as_chat, as_text
 
@@ -118,15 +114,8 @@ class OpenAIPolicy(Policy):
         with_tokens = self._asks_tokens
         try:
             answer = await self._client.post(_PATH, {**body, **(_TOKEN_FIELDS if with_tokens else {})})
-<<<<<<< HEAD
-        except Unavailable:
-            raise
-        except Fault:
-            if not with_tokens or self._answered:
-=======
         except Fault as fault:
             if isinstance(fault, GivenUp) or not with_tokens or self._answered:
->>>>>>> main
                 raise
             answer = await self._client.post(_PATH, body)
             self._asks_tokens = False

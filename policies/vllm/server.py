@@ -7,7 +7,6 @@ An episode keeps to one replica, where its earlier context is cached, and moves 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +15,7 @@ from typing import Any
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.core.policy import Request
 from agentgym.core.seeding import digest
-<<<<<<< HEAD
-from agentgym.policies.http import JsonClient, NotThere, Retry, Unavailable
-=======
 from agentgym.policies.http import GivenUp, JsonClient, NotThere, Retry
->>>>>>> main
 from agentgym.policies.loop import LoopThread
 from agentgym.policies.vllm.common import Output, VLLMPolicy, is_plain, load_tokenizer
 
@@ -110,13 +105,10 @@ class ServerPolicy(VLLMPolicy):
             )
         urls = self.order(request.episode_id)
         for url in urls[:-1]:
-            with contextlib.suppress(Unavailable):
+            try:
                 return await self._ask(self._clients[url], prompt, self._parameters(request))
-<<<<<<< HEAD
-=======
             except GivenUp:
                 continue
->>>>>>> main
         return await self._ask(self._clients[urls[-1]], prompt, self._parameters(request))
 
     async def _ask(self, client: JsonClient, prompt: Sequence[int], parameters: dict[str, Any]) -> Output:

@@ -249,11 +249,7 @@ def test_a_server_that_asks_for_too_long_a_pause_is_given_up_on():
         with pytest.raises(Fault, match="pause of 3600 s") as caught:
             ask(server)
         assert len(server.requests) == 1
-<<<<<<< HEAD
-        assert not caught.value.retryable  # it was asked again as often as it may be
-=======
         assert isinstance(caught.value, GivenUp)
->>>>>>> main
 
 
 def test_in_the_end_an_episode_fails_and_the_run_goes_on():
