@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError, Boundary, Fault
-from agentgym.core.policy import Completion, Request, Sampling
+from agentgym.core.policy import Completion, Request
 from agentgym.core.records import FaultRecord, Trajectory, Turn
 from agentgym.core.seeding import derive_seed
 from agentgym.core.text import TruncatedMessage
@@ -120,7 +120,7 @@ class Episode:
             prompt_ids=conversation.prompt_ids,
             stop=self.stop,
             seed=self.job.turn_seed(index),
-            sampling=self.sampling if room >= self.sampling.max_tokens else _shorter(self.sampling, room),
+            sampling=self.sampling if room >= self.sampling.max_tokens else replace(self.sampling, max_tokens=room),
             tools=self.tools,
             layout=env.layout,
             env=env if self.policy.bound else None,
@@ -329,10 +329,6 @@ class Episode:
         record.truncated, record.truncation_reason = True, info["truncation_reason"]
         if record.turns:
             record.turns[-1].reward += float(reward)
-
-
-def _shorter(sampling: Sampling, max_tokens: int) -> Sampling:
-    return Sampling(sampling.temperature, sampling.top_p, sampling.top_k, max_tokens)
 
 
 async def _never() -> Any:
