@@ -341,12 +341,12 @@ def test_what_a_command_does_shows_whatever_else_runs(env: AgentEnv) -> None:
     env.reset(seed=3)
     game = env.game
     assert isinstance(game, SWEGame)
-    for command, shown in (
+    for line, shown in (
         ("echo a > one; printf 'x\\0y'", "x"), ("(sleep 0.3; echo b > two) & echo c > three", "[no output]"), ("kill -9 $$", "[exit code 137]"),
         ("yes | head -c 3000000", "left out"), ("mkdir -p d/e; mv one d/e; chmod 600 d/e/one; rm three", "[no output]"),
         ("cat nothing >&2; exit 4", "[exit code 4]"), ("exec true", "[no output]"), ("ln -s one 'a b'; touch -d 2001-01-01 d/e/one", "[no output]"),
     ):  # fmt: skip
-        text, *_ = _call(env, "bash", command=command)
-        assert shown in text and "Killed" not in text, (command, text)
-        assert game.state.files == Listing().look(game.sandbox), command
+        text, *_ = _call(env, "bash", command=line)
+        assert shown in text and "Killed" not in text, (line, text)
+        assert game.state.files == Listing().look(game.sandbox), line
     assert "/workspace/two" not in game.state.files, "background processes end with their command"
