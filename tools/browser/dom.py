@@ -89,10 +89,12 @@ class Element:
 
     def descendants(self) -> Iterator[Element]:
         """All elements below, in document order."""
-        for child in self.children:
+        left = self.children[::-1]
+        while left:
+            child = left.pop()
             if isinstance(child, Element):
                 yield child
-                yield from child.descendants()
+                left.extend(reversed(child.children))
 
     def ancestors(self) -> Iterator[Element]:
         """Parents, the nearest first."""
