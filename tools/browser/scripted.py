@@ -7,12 +7,12 @@ pages however fast the machine is.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from importlib import resources
 from typing import Any
 
 from agentgym.tools.browser.browser import Refused
-from agentgym.tools.browser.chromium import _AIM, _CHOOSE, _CLICK, _FOCUS, _WRITE, ChromiumBrowser
+from agentgym.tools.browser.chromium import ChromiumBrowser
 from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, RUN, SELECT, STANDSTILL, WRITE
 from agentgym.tools.browser.roles import input_type
 
 SETTLE = 500
@@ -20,23 +20,12 @@ SETTLE = 500
 MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
-_STANDSTILL = resources.files("agentgym.tools.browser").joinpath("standstill.js").read_text(encoding="utf-8")
-_RUN = "(span) => { if (window.__agentgymRun) window.__agentgymRun(span); }"
-_TYPED = ("email", "password", "search", "tel", "text", "url")
-_SELECT = "(i) => { const e = window.__agentgym[i]; e.focus(); if (e.select) e.select(); }"
-_CENTER = """(i) => {
-  const element = window.__agentgym[i];
-  element.scrollIntoView({block: "center", behavior: "instant"});
-  const box = element.getBoundingClientRect();
-  return [box.x + box.width / 2, box.y + box.height / 2];
-}"""
-
 
 class ScriptedBrowser(ChromiumBrowser):
     """See ``Browser``. Every action is real input; none is expected to lead to another page."""
 
     async def _prepare(self, context: Any) -> None:
-        await context.add_init_script(_STANDSTILL)
+        await context.add_init_script(STANDSTILL)
 
     @property
     def handle(self) -> Any:
@@ -48,7 +37,7 @@ class ScriptedBrowser(ChromiumBrowser):
 
         async def whole() -> None:
             await work
-            await self.handle.evaluate(_RUN, wait)
+            await self.handle.evaluate(RUN, wait)
 
         self._run(whole())
         self._page = None
@@ -80,9 +69,9 @@ class ScriptedBrowser(ChromiumBrowser):
 
         async def click() -> None:
             handle = self.handle
-            place = await handle.evaluate(_AIM, element.index)
+            place = await handle.evaluate(AIM, element.index)
             if place is None:
-                await handle.evaluate(_CLICK, element.index)
+                await handle.evaluate(CLICK, element.index)
                 return
             for key in keys:
                 await handle.keyboard.down(key)
@@ -106,9 +95,9 @@ class ScriptedBrowser(ChromiumBrowser):
         async def type_in() -> None:
             handle = self.handle
             if not typed:
-                await handle.evaluate(_WRITE, [element.index, value])
+                await handle.evaluate(WRITE, [element.index, value])
                 return
-            await handle.evaluate(_SELECT, element.index)
+            await handle.evaluate(SELECT, element.index)
             await handle.keyboard.press("Delete")
             await handle.keyboard.type(value)
 
@@ -120,13 +109,13 @@ class ScriptedBrowser(ChromiumBrowser):
 
     def choose(self, element: Element, chosen: tuple[int, ...]) -> None:
         """See ``Browser``."""
-        self.perform(self.handle.evaluate(_CHOOSE, [element.index, list(chosen)]))
+        self.perform(self.handle.evaluate(CHOOSE, [element.index, list(chosen)]))
 
     def _do_press(self, bid: str, key_comb: str) -> None:
         element = self._enabled(bid)[0]
 
         async def press() -> None:
-            await self.handle.evaluate(_FOCUS, element.index)
+            await self.handle.evaluate(FOCUS, element.index)
             await self.handle.keyboard.press(key_comb)
 
         self._keys(press())
@@ -152,18 +141,18 @@ class ScriptedBrowser(ChromiumBrowser):
         element = self.target(bid)
 
         async def move() -> None:
-            await self.handle.mouse.move(*await self.handle.evaluate(_CENTER, element.index))
+            await self.handle.mouse.move(*await self.handle.evaluate(CENTER, element.index))
 
         self.perform(move())
 
     def _do_focus(self, bid: str) -> None:
-        self.perform(self.handle.evaluate(_FOCUS, self.target(bid).index))
+        self.perform(self.handle.evaluate(FOCUS, self.target(bid).index))
 
     def _do_drag_and_drop(self, from_bid: str, to_bid: str) -> None:
         source, goal = self.target(from_bid).index, self.target(to_bid).index
 
         async def places() -> tuple[Any, Any]:
-            return await self.handle.evaluate(_CENTER, source), await self.handle.evaluate(_CENTER, goal)
+            return await self.handle.evaluate(CENTER, source), await self.handle.evaluate(CENTER, goal)
 
         (x, y), (to_x, to_y) = self._run(places())
         self._do_mouse_drag_and_drop(x, y, to_x, to_y)
@@ -238,5 +227,5 @@ class ScriptedBrowser(ChromiumBrowser):
         """Writes into what is editable but no form control."""
         if action != "fill":
             return False
-        self.perform(self.handle.evaluate(_WRITE, [element.index, key]))
+        self.perform(self.handle.evaluate(WRITE, [element.index, key]))
         return True
