@@ -17,6 +17,7 @@ from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Pag
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Document, Element, from_live, parse_html
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
+from agentgym.tools.browser.pages import NotShown
 from agentgym.tools.browser.saved import Saved, cookie, values_of
 from agentgym.tools.browser.server import PASSED, SiteServer
 from agentgym.tools.browser.transport import Transport
@@ -76,6 +77,8 @@ class ChromiumBrowser(Browser):
         super().__init__(allow, deadline)
         self.scripts = scripts
         self._recycled = recycled or (1 if scripts else RECYCLED)
+        self._reserve = 0.0
+        """Seconds of an action that are kept for ending what a page's scripts do."""
         self._transport = transport
         self._engine = engine.shared()
         self._server = SiteServer(transport, allow, self.passed)
@@ -250,7 +253,7 @@ class ChromiumBrowser(Browser):
 
     def navigate(self, visit: Visit) -> str:
         """See ``Browser``."""
-        url = self._run(self._navigate(visit), max(self.left, 0.0) + 2.0)
+        url = self._run(self._navigate(visit), max(self.left, 0.0) + 6.0)
         self._page = None
         return url
 
@@ -260,11 +263,12 @@ class ChromiumBrowser(Browser):
         opened = LiveTab(handle=await self._context.new_page()) if visit.new_tab and visit.method == "GET" else None
         handle = opened.handle if opened is not None else opener.handle
         arrival = Arrival(handle, self._context if visit.new_tab and opened is None else None)
-        until = self._until - (1 - SITES_SHARE) * self.deadline
+        until = self._until - max((1 - SITES_SHARE) * self.deadline, 1.5 * self._reserve)
         journey = self._server.begin(self.deadline, until, arrival.fail)
+        problem: Exception | None
         try:
             await self._set_off(visit, opener, handle, arrival)
-            shown = await arrival.wait(max(self.left, 0.05))
+            shown = await arrival.wait(max(self.left - self._reserve, 0.05))
             problem = None if shown is not None else journey.fault or journey.failure
             if problem is None and shown is None:
                 raise Fault(Boundary.TOOL, "Chromium can't reach the site server.", retryable=True)
@@ -277,7 +281,7 @@ class ChromiumBrowser(Browser):
             for page in (arrival.popup, opened.handle if opened is not None else None):
                 if page is not None:
                     await page.close()
-            raise problem if isinstance(problem, (Fault, Failed)) else Failed(problem.category, problem.message)
+            raise Failed(problem.category, problem.message) if isinstance(problem, NotShown) else problem
         if visit.new_tab:
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
@@ -295,8 +299,7 @@ class ChromiumBrowser(Browser):
         referer = without_fragment(opener.url) if visit.cause is not None else None
         arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=referer)))
 
-    @staticmethod
-    async def _halt(handle: Any) -> None:
+    async def _halt(self, handle: Any) -> None:
         """Stops a page that doesn't come."""
         session = await handle.context.new_cdp_session(handle)
         await session.send("Page.stopLoading")

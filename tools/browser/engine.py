@@ -1,8 +1,8 @@
 """One Chromium for a whole process, driven by Playwright on an event loop in a thread of its own.
 
 The loop is private, so callers may be synchronous or run loops themselves. Contexts are lent out, one to an
-environment; after many of them new ones come from a new browser with a new driver, since both grow, and the old one ends
-with its last context.
+environment; after many of them new ones come from a new browser with a new driver, since both grow, and the old one
+ends with its last context.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _OFF = (
     "IsolateOrigins", "site-per-process", "Translate", "MediaRouter", "OptimizationHints", "GlobalMediaControls",
     "DialMediaRouteProvider", "ThirdPartyStoragePartitioning", "LensOverlay", "ImprovedCookieControls",
 )  # fmt: skip
-"""Features that cost time or lead out. Only the last such flag counts, so those that Playwright turns off stand here too."""
+"""Features that cost time or lead out. Only the last such flag counts, so Playwright's own stand here too."""
 _FLAGS = (
     "--no-sandbox",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",

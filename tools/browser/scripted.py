@@ -10,10 +10,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agentgym.tools.browser.browser import Refused
-from agentgym.tools.browser.chromium import ChromiumBrowser
 from agentgym.tools.browser.dom import Element
 from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, RUN, SELECT, STANDSTILL, WRITE
 from agentgym.tools.browser.roles import input_type
+from agentgym.tools.browser.wild import WildBrowser
 
 SETTLE = 500
 """Milliseconds that pass on the page's clock after an action: transitions of the usual libraries are over by then."""
@@ -21,10 +21,11 @@ MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
 
-class ScriptedBrowser(ChromiumBrowser):
-    """See ``Browser``. Every action is real input; none is expected to lead to another page."""
+class ScriptedBrowser(WildBrowser):
+    """See ``WildBrowser``. Every action is real input."""
 
     async def _prepare(self, context: Any) -> None:
+        await super()._prepare(context)
         await context.add_init_script(STANDSTILL)
 
     @property
@@ -39,8 +40,7 @@ class ScriptedBrowser(ChromiumBrowser):
             await work
             await self.handle.evaluate(RUN, wait)
 
-        self._run(whole())
-        self._page = None
+        self.attempt(whole())
 
     def call(self, script: str, argument: Any = None) -> Any:
         """Evaluates a script in the page."""
@@ -132,7 +132,7 @@ class ScriptedBrowser(ChromiumBrowser):
                 raise
             return ""
 
-        problem = self._run(tolerant())
+        problem = self.attempt(tolerant())
         if problem:
             raise Refused("not_actionable", problem)
         self.perform(self.handle.evaluate("() => 0"))
@@ -154,7 +154,10 @@ class ScriptedBrowser(ChromiumBrowser):
         async def places() -> tuple[Any, Any]:
             return await self.handle.evaluate(CENTER, source), await self.handle.evaluate(CENTER, goal)
 
-        (x, y), (to_x, to_y) = self._run(places())
+        found = self.attempt(places())
+        if found is None:
+            return
+        (x, y), (to_x, to_y) = found
         self._do_mouse_drag_and_drop(x, y, to_x, to_y)
 
     # ------------------------------------------------------------------ mouse and keyboard

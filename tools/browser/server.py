@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from agentgym.core.errors import Fault
-from agentgym.tools.browser.pages import MAX_HOPS, NotShown, arrive
+from agentgym.tools.browser.pages import NotShown, arrive
 from agentgym.tools.browser.patience import ask
 from agentgym.tools.browser.transport import MAX_BODY, Request, Response, SiteError, Transport
 from agentgym.tools.browser.urls import AllowList
@@ -24,6 +24,8 @@ _NOT_SENT = ("content-length", "content-encoding", "transfer-encoding", "connect
              "content-disposition", "refresh", "link", "speculation-rules", "alt-svc", "clear-site-data", "nel",
              "report-to", "reporting-endpoints", "strict-transport-security", "content-security-policy")  # fmt: skip
 _EMPTY = Response(204)
+MAX_LED = 8
+"""Pages in a row that scripts may lead through."""
 _POLICY = ("content-security-policy", "frame-src 'none'; object-src 'none'")
 """Frames are named, not read, so they aren't loaded either."""
 _HOP_BY_HOP = ("connection", "host", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding",
@@ -78,6 +80,10 @@ class SiteServer:
         self.kept: dict[str, tuple[int, str]] = {}
         """The page given last for each address."""
         self.journey = Journey(0.0, 0.0)
+        self.busy = 0
+        """Requests that are being answered."""
+        self.last = 0.0
+        """When one came or was answered last, by the monotonic clock."""
         self._lock = threading.Lock()
         outer = self
 
@@ -103,10 +109,23 @@ class SiteServer:
     def begin(self, limit: float, until: float, failed: Callable[[], None] | None = None) -> Journey:
         """A new navigation begins."""
         self.journey = Journey(limit, until, failed)
+        self.last = time.monotonic()
         return self.journey
 
     def answer(self, request: Request) -> Response:
         """The response that Chromium gets."""
+        self._count(1)
+        try:
+            return self._answer(request)
+        finally:
+            self._count(-1)
+
+    def _count(self, step: int) -> None:
+        with self._lock:
+            self.busy += step
+            self.last = time.monotonic()
+
+    def _answer(self, request: Request) -> Response:
         journey = self.journey
         problem = self.allow.problem(request.url)
         if not request.document:
@@ -131,8 +150,8 @@ class SiteServer:
             return Response(504)
 
     def _page(self, request: Request, journey: Journey) -> Response:
-        if journey.pages > MAX_HOPS:  # pages whose scripts lead on and on
-            raise NotShown("http_error", f"The page led to another more than {MAX_HOPS} times.")
+        if journey.pages > MAX_LED:  # pages whose scripts lead on and on
+            raise NotShown("http_error", f"The page led to another more than {MAX_LED} times.")
         primed = self.primed.pop(request.url, None) if request.method == "GET" else None
         if primed is not None:
             response = Response(primed[0], (("content-type", "text/html"),), primed[1].encode())

@@ -120,10 +120,11 @@ class MiniWoBGame(Game):
     def browser(self) -> Any:
         """The browser that this instance keeps over its episodes."""
         if self._browser is None:
+            from agentgym.tools.browser.chromium import RECYCLED
             from agentgym.tools.browser.scripted import ScriptedBrowser
 
             self._browser = ScriptedBrowser(
-                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), scripts=True
+                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), recycled=RECYCLED, stays=True
             )
         return self._browser
 
