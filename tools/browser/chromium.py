@@ -139,7 +139,7 @@ class ChromiumBrowser(Browser):
             self._server = SiteServer(self._transport, self.allow, self.passed)
         self._server.primed.clear()
         self._server.kept.clear()
-        if self._lease is not None and self._episodes < self._recycled:
+        if self._lease is not None and self._lease.sound and self._episodes < self._recycled:
             try:
                 self._engine.run(self._wipe(self._lease), self.deadline)
             except Exception:
@@ -169,8 +169,10 @@ class ChromiumBrowser(Browser):
         if following is not None:
             with contextlib.suppress(Exception):  # then a new one is made and says what is wrong
                 lease = following.result(START)
-                if lease.browser.chromium.is_connected():
+                if lease.sound:
                     self._take(lease)
+                else:
+                    self._engine.begin(self._engine.give_back(lease))
 
     def _take(self, lease: engine.Lease) -> None:
         self._lease, self._episodes = lease, 0

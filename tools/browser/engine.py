@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import shutil
 import threading
@@ -60,6 +61,8 @@ _FLAGS = (
     "--disable-gpu",
 )
 
+_LOGGER = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
@@ -101,8 +104,21 @@ class Lease:
     """A context of one environment, with its first page."""
 
     context: Any
-    page: Any
     browser: _Browser
+    page: Any = None
+    crashed: bool = False
+    """One of its pages has crashed."""
+
+    def __post_init__(self) -> None:
+        self.context.on("page", lambda page: page.on("crash", self._crash))
+
+    def _crash(self, page: Any) -> None:
+        self.crashed = True
+
+    @property
+    def sound(self) -> bool:
+        """Whether another episode can be run in it."""
+        return bool(self.browser.chromium.is_connected()) and not self.crashed
 
 
 class Engine:
@@ -110,6 +126,8 @@ class Engine:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # A killed driver leaves futures of Playwright's behind that nobody reads; what we wait for fails by itself.
+        self._loop.set_exception_handler(lambda _, context: _LOGGER.debug("%s", context.get("message")))
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="chromium loop")
         self._thread.start()
         self._lock = asyncio.Lock()
@@ -175,7 +193,8 @@ class Engine:
                 try:
                     context = await asyncio.wait_for(self._context(browser, proxy, scripts), 30)
                     await prepare(context)
-                    lease = Lease(context, await asyncio.wait_for(context.new_page(), 30), browser)
+                    lease = Lease(context, browser)
+                    lease.page = await asyncio.wait_for(context.new_page(), 30)
                     browser.given += 1
                     browser.lent += 1
                     return lease

@@ -7,6 +7,8 @@ another place, a site that doesn't answer) becomes 204, which leaves Chromium wh
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -170,8 +172,9 @@ class SiteServer:
         return Response(response.status, (*headers, kind, _POLICY), arrived.html.encode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Stops the server and frees its port."""
+        """Stops the server, ends its connections and frees its port."""
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._thread.join(timeout=5)
 
@@ -179,6 +182,26 @@ class SiteServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def __init__(self, *args: Any) -> None:
+        self.open: set[socket.socket] = set()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serves a connection in a thread."""
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """A connection is over."""
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Ends the connections that are kept open, and with them their threads."""
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):  # it is over already
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke is Chromium's to report."""

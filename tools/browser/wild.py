@@ -96,7 +96,9 @@ class WildBrowser(ChromiumBrowser):
         category = next((kind for kind, _ in self._notes if kind), "")
         if not notes:
             return done
-        return Done(" ".join([*([done.notice] if done.notice else []), *notes]), done.category or category, done.executable)
+        return Done(
+            " ".join([*([done.notice] if done.notice else []), *notes]), done.category or category, done.executable
+        )
 
     def attempt(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Does something with the page; None where the page went elsewhere meanwhile.
