@@ -7,6 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
+SETTLED = 0.3
+"""Seconds after which a page counts as come when its scripts tried to lead elsewhere and were refused."""
+
+
 class Arrival:
     """One navigation.
 
@@ -47,9 +51,12 @@ class Arrival:
         if not self._done.done():
             self._done.set_result(page)
 
-    def fail(self) -> None:
-        """No page will come. May be called in any thread."""
-        self._loop.call_soon_threadsafe(self._finish, None)
+    def fail(self, came: bool) -> None:
+        """No page will come; or one came, whose scripts tried to lead on in vain. May be called in any thread."""
+        if came:  # Chromium may never say that such a page is complete
+            self._loop.call_soon_threadsafe(self._loop.call_later, SETTLED, self._finish, self._handle)
+        else:
+            self._loop.call_soon_threadsafe(self._finish, None)
 
     def follow(self, going: asyncio.Future[Any]) -> None:
         """Takes how a typed address goes; that it was aborted is seen elsewhere."""

@@ -44,8 +44,8 @@ class Journey:
     """Seconds that the whole action may take, for messages."""
     until: float
     """When the sites' time is up, by the monotonic clock."""
-    failed: Callable[[], None] | None = None
-    """Called, in the server's thread, when it turns out that no page will come."""
+    failed: Callable[[bool], None] | None = None
+    """Called, in the server's thread, when no page will come; True: one has come whose scripts tried to lead on."""
     hops: int = 0
     pages: int = 0
     """Responses that are shown."""
@@ -60,7 +60,7 @@ class Journey:
         else:
             self.failure = reason
         if self.failed is not None:
-            self.failed()
+            self.failed(self.pages > 0)
         return _EMPTY
 
 
@@ -108,7 +108,7 @@ class SiteServer:
         """Whether it takes requests."""
         return self._thread.is_alive() and self._server.socket.fileno() >= 0
 
-    def begin(self, limit: float, until: float, failed: Callable[[], None] | None = None) -> Journey:
+    def begin(self, limit: float, until: float, failed: Callable[[bool], None] | None = None) -> Journey:
         """A new navigation begins."""
         self.journey = Journey(limit, until, failed)
         self.last = time.monotonic()
