@@ -184,13 +184,13 @@ const tries = {
   prefetch: () => { for (const rel of ['prefetch', 'preconnect', 'dns-prefetch', 'preload', 'prerender']) {
     const l = document.createElement('link'); l.rel = rel; l.as = 'image'; l.href = base + '/' + rel; document.head.append(l); } },
   rtc: async () => {
-    const c = new RTCPeerConnection({iceServers: [{urls: 'stun:' + place}, {urls: 'stun:' + place + '?transport=tcp'},
+    const c = new RTCPeerConnection({iceServers: [{urls: 'stun:' + place},
       {urls: ['turn:' + place + '?transport=tcp', 'turn:' + place + '?transport=udp'], username: 'u', credential: 'p'}]});
     c.createDataChannel('x');
     await c.setLocalDescription(await c.createOffer());
   },
   file: () => fetch('file:///etc/passwd').then((r) => r.text()),
-  go: () => { location.href = base + '/go'; },
+  go: () => new Promise((y) => setTimeout(() => { location.href = base + '/go'; y(); }, 0)),
 };
 window.results = {};
 for (const [name, run] of Object.entries(tries)) {
@@ -206,7 +206,7 @@ def test_scripts_reach_nothing_else(chromium, canary, place):
     from agentgym.tools.browser.wild import WildBrowser
 
     pages = {
-        "/": f"<title>Start</title><script>{SCRIPT % f'{place}:{canary.port}'}</script><p>here",
+        "/": f"<title>Start</title><p>here<script>{SCRIPT % f'{place}:{canary.port}'}</script>",
         "/sw.js": Response(200, (("content-type", "text/javascript"),), b""),
     }
     browser = browser_on(pages, WildBrowser)[0]
@@ -218,6 +218,9 @@ def test_scripts_reach_nothing_else(chromium, canary, place):
             browser.do("noop", {})
         assert browser.page.url.startswith((f"http://{HOST}/", "about:blank"))
         assert canary.heard == []
+        results = browser._run(browser.tab.handle.evaluate("window.results"))
+        assert {"fetch", "xhr", "socket", "beacon", "frame", "rtc", "popup", "image", "go"} <= results.keys()
+        assert "error" not in results["rtc"] + results["frame"] + results["form"]
     finally:
         browser.close()
 
