@@ -185,7 +185,8 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
 
 
 def _attributes(node: LexborNode) -> dict[str, str]:
-    return {key: value or "" for key, value in node.attributes.items()}
+    found: dict[str, str] = node.attributes
+    return {key: value or "" for key, value in found.items()} if None in found.values() else found
 
 
 def _apply(element: Element, style: css.Style | None) -> None:

@@ -74,6 +74,7 @@ class _Reader:
         self._pieces: list[str] = []
         self._text: list[str] = []
         self._in_row = 0
+        self._nests = sum(element.tag == "table" for element in document.elements) > 1
 
     def view(self) -> View:
         self._children(self._document.root)
@@ -159,7 +160,7 @@ class _Reader:
             self._break()
 
     def _row(self, row: Element) -> None:
-        nested = any(item.tag == "table" for item in row.descendants())
+        nested = self._nests and any(item.tag == "table" for item in row.descendants())
         self._break()
         if not nested:
             self._in_row += 1
