@@ -14,7 +14,7 @@ from agentgym.core.errors import Boundary, Fault
 from agentgym.tools.browser import engine, page_scripts
 from agentgym.tools.browser.arrival import Arrival
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
-from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Document, Element, from_live, parse_html
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element, from_live, parse_html
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown
@@ -87,6 +87,8 @@ class ChromiumBrowser(Browser):
         """The context that takes over when this one has had its episodes, made while it still works."""
         self._tabs: list[LiveTab] = []
         self._active = 0
+        self._seen: Any = None
+        """What was fetched of the current page, until something is done."""
         self._page: Page | None = None
         self._episodes = 0
 
@@ -132,7 +134,7 @@ class ChromiumBrowser(Browser):
 
     def restart(self) -> None:
         """Goes back to one empty tab without cookies. Keeps the context while it is young."""
-        self._page = None
+        self._forget()
         self._set_out()
         if not self._server.alive:
             self._drop()
@@ -214,19 +216,34 @@ class ChromiumBrowser(Browser):
     def page(self) -> Page:
         """See ``Browser``."""
         if self._page is None:
-            self._page = self._run(self._read())
+            self._look()
+            self._page = self._made(self._seen)
         return self._page
 
-    async def _read(self) -> Page:
+    def _look(self) -> None:
+        """Fetches the page, unless that was done; its making can wait."""
+        if self._page is None and self._seen is None:
+            self._seen = self._run(self._fetch())
+
+    def _forget(self) -> None:
+        """The page may have changed."""
+        self._page = self._seen = None
+
+    async def _fetch(self) -> Any:
+        """What the page's reader says: JSON of address and nodes; None for an empty tab."""
         tab = self.tab
         if tab.fresh or tab.handle.url == BLANK:
+            return None
+        return await tab.handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
+
+    def _made(self, text: str | None) -> Page:
+        """A page of what was fetched. Not on the loop, which others use too."""
+        tab = self.tab
+        if text is None:
             document, url = _EMPTY_PAGE, BLANK
         else:
-            found = json.loads(await tab.handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH]))
+            found = json.loads(text)
             document, url = from_live(found["nodes"], cut=found["cut"]), found["url"]
-        return self._taken(tab, document, url)
-
-    def _taken(self, tab: LiveTab, document: Document, url: str) -> Page:
         view: View = read(document, Controls())
         tab.title, tab.lines, tab.url = document.title, view.lines, url
         return Page(url, tab.status, document, Controls(), view)
@@ -256,7 +273,7 @@ class ChromiumBrowser(Browser):
     def navigate(self, visit: Visit) -> str:
         """See ``Browser``."""
         url = self._run(self._navigate(visit), max(self.left, 0.0) + 6.0)
-        self._page = None
+        self._forget()
         return url
 
     async def _navigate(self, visit: Visit) -> str:
@@ -311,7 +328,7 @@ class ChromiumBrowser(Browser):
 
     def _apply(self, script: str, argument: Any) -> None:
         self._run(self.tab.handle.evaluate(script, argument))
-        self._page = None
+        self._forget()
 
     def write(self, element: Element, value: str) -> None:
         """See ``Browser``."""
@@ -343,13 +360,13 @@ class ChromiumBrowser(Browser):
     def show_tab(self, index: int) -> None:
         """See ``Browser``."""
         self._active = index
-        self._page = None
+        self._forget()
 
     def add_tab(self) -> None:
         """See ``Browser``."""
         self._tabs.append(LiveTab(handle=self._run(self._context.new_page())))
         self._active = len(self._tabs) - 1
-        self._page = None
+        self._forget()
 
     def drop_tab(self) -> None:
         """See ``Browser``."""
@@ -359,7 +376,7 @@ class ChromiumBrowser(Browser):
         else:
             self._run(self._tabs.pop(self._active).handle.close())
             self._active = max(self._active - 1, 0)
-        self._page = None
+        self._forget()
 
     # ------------------------------------------------------------------ snapshots
 
@@ -383,7 +400,7 @@ class ChromiumBrowser(Browser):
         self._set_out()
         self._server.begin(self.deadline, self._until)
         self._run(self._load(saved))
-        self._page = None
+        self._forget()
 
     async def _load(self, saved: Saved) -> None:
         await self._context.add_cookies([cookie(item) for item in saved.cookies])

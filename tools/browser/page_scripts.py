@@ -1,5 +1,7 @@
 """What the Chromium backend runs in pages. Elements are known by their number in the last reading (``live.js``)."""
 
+from __future__ import annotations
+
 from importlib import resources
 
 
@@ -75,5 +77,11 @@ REFILL = """(values) => {
     else if (element.type !== "file" && element.type !== "hidden") element.value = value;
   }
 }"""
-RUN = "(span) => { if (window.__agentgymRun) window.__agentgymRun(span); }"
-"""Lets the page's clock run on."""
+
+
+def reader(probe: str) -> str:
+    """Lets the page's clock run on, evaluates ``probe`` and reads the page: its result is both of theirs."""
+    return f"""([span, limits]) => {{
+  if (window.__agentgymRun) window.__agentgymRun(span);
+  return [({probe})(), ({LIVE.strip().rstrip(";")})(limits)];
+}}"""

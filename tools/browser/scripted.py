@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from agentgym.tools.browser.browser import Refused
-from agentgym.tools.browser.dom import Element
-from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, RUN, SELECT, STANDSTILL, WRITE
+from agentgym.tools.browser.browser import BLANK, Refused
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element
+from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, SELECT, STANDSTILL, WRITE, reader
 from agentgym.tools.browser.roles import input_type
 from agentgym.tools.browser.wild import WildBrowser
 
@@ -24,9 +24,29 @@ MAX_WAIT = 10_000
 class ScriptedBrowser(WildBrowser):
     """See ``WildBrowser``. Every action is real input."""
 
+    probe = "() => null"
+    """JavaScript that is evaluated with every reading."""
+
+    _due = 0.0
+    """Milliseconds of the page's clock that pass before the next reading."""
+    _probed: Any = None
+
     async def _prepare(self, context: Any) -> None:
         await super()._prepare(context)
         await context.add_init_script(STANDSTILL)
+
+    async def _fetch(self) -> Any:
+        if self.tab.fresh or self.tab.handle.url == BLANK:
+            return None
+        span, self._due = self._due, 0.0
+        self._probed, found = await self.tab.handle.evaluate(reader(self.probe), [span, [MAX_NODES, MAX_DEPTH]])
+        return found
+
+    @property
+    def probed(self) -> Any:
+        """What ``probe`` gives now."""
+        self._look()
+        return self._probed
 
     @property
     def handle(self) -> Any:
@@ -35,22 +55,14 @@ class ScriptedBrowser(WildBrowser):
 
     def perform(self, work: Coroutine[Any, Any, Any], wait: float = SETTLE) -> None:
         """Does something with the page, and lets the page's clock run on."""
-
-        async def whole() -> None:
-            await work
-            await self.handle.evaluate(RUN, wait)
-
-        self.attempt(whole())
-
-    def call(self, script: str, argument: Any = None) -> Any:
-        """Evaluates a script in the page."""
-        return self._run(self.handle.evaluate(script, argument))
+        self._due += wait
+        self.attempt(work)
 
     def load_page(self, url: str) -> None:
         """Opens a page and waits until its scripts have begun."""
         self.open(url)
         self._run(self.handle.wait_for_load_state("load"))
-        self._page = None
+        self._forget()
 
     # ------------------------------------------------------------------ actions on elements
 

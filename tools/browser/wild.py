@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from agentgym.core.actions import clip
 from agentgym.core.errors import Boundary, Fault
-from agentgym.tools.browser.browser import BLANK, DEADLINE, MAX_TABS, Done, Failed, Page
+from agentgym.tools.browser.browser import BLANK, DEADLINE, MAX_TABS, Done, Failed
 from agentgym.tools.browser.chromium import ChromiumBrowser, LiveTab
 from agentgym.tools.browser.lines import quoted
 from agentgym.tools.browser.pages import MAX_HOPS
@@ -91,7 +91,7 @@ class WildBrowser(ChromiumBrowser):
         self._set_out()
         self._server.begin(self.deadline, self._until - 1.5 * self._reserve)
         done = super().do(name, arguments)
-        self.page  # noqa: B018 - what the page does shows when it is read
+        self._look()  # what the page does shows then
         notes = [text for _, text in self._notes]
         category = next((kind for kind, _ in self._notes if kind), "")
         if not notes:
@@ -120,7 +120,7 @@ class WildBrowser(ChromiumBrowser):
                 self._mend(error)
             return None
         finally:
-            self._page = None
+            self._forget()
 
     def _too_long(self) -> str:
         return f"The page took longer than {self.deadline:g} seconds; its scripts were stopped."
@@ -133,14 +133,14 @@ class WildBrowser(ChromiumBrowser):
 
     # ------------------------------------------------------------------ reading
 
-    @property
-    def page(self) -> Page:
-        """See ``Browser``."""
+    def _look(self) -> None:
+        """Fetches the page, unless that was done; its making can wait."""
+        if self._page is not None or self._seen is not None:
+            return
         for _ in range(4):
-            if self._page is not None:
-                break
             try:
-                self._page = self._engine.run(self._calm(), max(self.left, 2.0))
+                self._seen = self._engine.run(self._calm(), max(self.left, 2.0))
+                return
             except TimeoutError:
                 self._stop_scripts()
                 self._note("timeout", self._too_long())
@@ -149,21 +149,20 @@ class WildBrowser(ChromiumBrowser):
                 raise
             except Exception as error:
                 self._mend(error)
-        if self._page is None:
-            self._drop()
-            raise Fault(Boundary.TOOL, "The page can't be read.", retryable=True)
-        return self._page
+        self._drop()
+        raise Fault(Boundary.TOOL, "The page can't be read.", retryable=True)
 
-    async def _calm(self) -> Page:
-        """Reads the page once it stays, from wherever things led."""
+    async def _calm(self) -> Any:
+        """Fetches the page once it stays, from wherever things led."""
         if not self._stays:
             await self._rest()
         for _ in range(2 * MAX_HOPS):
             await self._sort_tabs()
             try:
-                page = await self._read()
-                if page.url == BLANK or not self.allow.problem(page.url):
-                    return page
+                found = await self._fetch()
+                url = str(self.tab.handle.url)
+                if self._stays or found is None or url == BLANK or not self.allow.problem(url):
+                    return found
             except Exception as error:
                 if not self._moved(error):
                     raise
