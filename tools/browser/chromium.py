@@ -141,7 +141,7 @@ class ChromiumBrowser(Browser):
             self._server = SiteServer(self._transport, self.allow, self.passed)
         self._server.primed.clear()
         self._server.kept.clear()
-        if self._lease is not None and self._lease.sound and self._episodes < self._recycled:
+        if self._lease is not None and self._young:
             try:
                 self._engine.run(self._wipe(self._lease), self.deadline)
             except Exception:
@@ -150,6 +150,15 @@ class ChromiumBrowser(Browser):
             self._renew()
         if self._lease is None:
             self._take(self._run(self._lend(), START))
+        self._count_episode()
+
+    @property
+    def _young(self) -> bool:
+        """Whether the context serves for another episode."""
+        return self._lease is not None and self._lease.sound and self._episodes < self._recycled
+
+    def _count_episode(self) -> None:
+        """Another one begins; before the last one the next context is made."""
         self._episodes += 1
         if self._next is None and self._episodes >= self._recycled:
             self._next = self._engine.begin(self._lend())

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agentgym.tools.browser.browser import BLANK, Refused
+from agentgym.tools.browser.chromium import LiveTab
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element
 from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, SELECT, STANDSTILL, WRITE, reader
 from agentgym.tools.browser.roles import input_type
@@ -63,6 +64,17 @@ class ScriptedBrowser(WildBrowser):
         self.open(url)
         self._run(self.handle.wait_for_load_state("load"))
         self._forget()
+
+    def again(self, url: str) -> bool:
+        """Begins another episode on the page that is shown; False where that is not ``url`` or has served enough."""
+        if not self._young or not self._server.alive or len(self._tabs) != 1 or str(self.handle.url) != url:
+            return False
+        self._set_out()
+        self._server.begin(self.deadline, self._until)
+        self._count_episode()
+        self._tabs = [LiveTab([url], handle=self.handle, url=url, fresh=False)]
+        self._forget()
+        return True
 
     # ------------------------------------------------------------------ actions on elements
 
