@@ -73,7 +73,10 @@ def _world_of(kind: SiteKind, number: int) -> World:
 
 
 _HERE = "agentgym.environments.web.sites"
-_KINDS = (SiteKind("book", f"{_HERE}.book"),)
+_KINDS = (
+    SiteKind("book", f"{_HERE}.book"),
+    SiteKind("shop", f"{_HERE}.shop", "web-sites", ("django", "oscar", "time_machine")),
+)
 
 SITES: Mapping[str, SiteKind] = {kind.name: kind for kind in _KINDS}
 """Name -> site."""
