@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agentgym.environments.web.sites.changes import Change, forget, net_changes
@@ -16,6 +17,7 @@ from agentgym.tools.browser.transport import Request, Response, Wsgi
 _HERE = "agentgym.environments.web.sites.django_site"
 WORLD_TABLE = "agentgym_world"
 """Table with one row: ``now`` (seconds since 1970), ``visitor`` (key of the user who is signed in, or NULL)."""
+_QUIET = ("django_", "auth_permission", "agentgym_")
 _KNOWN = "known"
 """Cookie of those who were seen before: they are signed in once, and may sign out."""
 _KINDS = {"css": "text/css", "js": "text/javascript", "png": "image/png", "svg": "image/svg+xml", "ico": "image/x-icon"}
@@ -81,7 +83,8 @@ class DjangoSite:
     Args:
         frozen: The clocks of this process.
         configured: Settings, of ``settings``.
-        tables: Which of all tables are watched for changes.
+        quiet_tables: Beginnings of tables whose rows are no deeds of the visitor.
+        quiet_columns: Columns that applications keep for themselves, in any table.
         prepared: Called once after the applications are loaded.
     """
 
@@ -89,7 +92,8 @@ class DjangoSite:
         self,
         frozen: Frozen,
         configured: Mapping[str, Any],
-        watched: Callable[[str], bool],
+        quiet_tables: tuple[str, ...] = (),
+        quiet_columns: frozenset[str] = frozenset(),
         prepared: Callable[[], None] = lambda: None,
     ) -> None:
         import django
@@ -100,7 +104,8 @@ class DjangoSite:
         django.setup()
         prepared()
         self._frozen = frozen
-        self._watched = watched
+        self._quiet_tables = (*_QUIET, *quiet_tables)
+        self._quiet_columns = quiet_columns
         self._app = Wsgi(get_wsgi_application())
         self._static: dict[str, Response] = {}
 
@@ -163,8 +168,13 @@ class DjangoSite:
         return self._db.serialize()
 
     def changes(self) -> tuple[Change, ...]:
-        """See ``Site``."""
-        return tuple(change for change in net_changes(self._db) if self._watched(change.table))
+        """See ``Site``. What applications do for themselves is left out."""
+        found = (item for item in net_changes(self._db) if not item.table.startswith(self._quiet_tables))
+        loud = (replace(item, before=self._loud(item.before), after=self._loud(item.after)) for item in found)
+        return tuple(item for item in loud if item.before != item.after)
+
+    def _loud(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if row is None else {key: row[key] for key in row if key not in self._quiet_columns}
 
 
 def _found(path: str) -> Response:

@@ -75,16 +75,15 @@ def serve(site: Inside, frozen: Frozen, pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         frozen.begin()
-        reply: tuple[str, Any]
         try:
             with deadline(seconds):
-                reply = "value", _METHODS[name](site, *arguments)
+                reply = marshal.dumps(("value", _METHODS[name](site, *arguments)))
         except Late:
-            reply = "late", ""
+            reply = marshal.dumps(("late", ""))
         except Exception as error:
-            reply = "error", f"{type(error).__name__}: {error}"
+            reply = marshal.dumps(("error", f"{type(error).__name__}: {error}"))
         try:
-            pipe.send_bytes(marshal.dumps(reply))
+            pipe.send_bytes(reply)
         except OSError:
             return
 

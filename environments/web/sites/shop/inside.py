@@ -11,8 +11,11 @@ from agentgym.environments.web.sites.frozen import Frozen
 PER_PAGE = 8
 """Products of a page."""
 
-_LEFT_OUT = ("analytics_", "django_", "auth_permission", "customer_email", "communication_", "agentgym_")
-"""Beginnings of tables whose rows are no deeds of the visitor: what was looked at, sessions, sent mails."""
+_QUIET_TABLES = ("analytics_", "communication_", "order_lineprice", "basket_basket")
+_QUIET_COLUMNS = frozenset(
+    {"date_created", "date_updated", "search_text", "hash", "num_allocated", "num_orders_as_shipping_address",
+     "num_orders_as_billing_address", "last_login", "rating", "delta_votes", "total_votes"}
+)  # fmt: skip
 
 
 class NoThumbnail:
@@ -89,7 +92,7 @@ def make(frozen: Frozen, folder: Path) -> DjangoSite:
         "OSCAR_ORDER_STATUS_CASCADE": {},
         "STATICFILES_FINDERS": ["django.contrib.staticfiles.finders.AppDirectoriesFinder"],
     }
-    return DjangoSite(frozen, configured, lambda table: not table.startswith(_LEFT_OUT), _prepare)
+    return DjangoSite(frozen, configured, _QUIET_TABLES, _QUIET_COLUMNS, _prepare)
 
 
 FACETS = {
@@ -120,16 +123,16 @@ def _prepare() -> None:
 
     base.base_sqs = Found
     for form in (forms.SearchForm, forms.BrowseCategoryForm, forms.CategoryForm):
-        form.base_fields["sort_by"].widget = _sorter()(choices=form.SORT_BY_CHOICES)
+        widget = form.base_fields["sort_by"].widget
+        widget.render = _with_button(widget.render)
     user_logged_in.disconnect(update_last_login, dispatch_uid="update_last_login")
 
 
-def _sorter() -> Any:
-    from django.forms import Select
+def _with_button(render: Any) -> Any:
+    """A list that has a button to send its form with."""
     from django.utils.safestring import mark_safe
 
-    class Sorter(Select):
-        def render(self, *args: Any, **kwargs: Any) -> Any:
-            return super().render(*args, **kwargs) + mark_safe(' <button type="submit">Sort</button>')
+    def rendered(*args: Any, **kwargs: Any) -> Any:
+        return render(*args, **kwargs) + mark_safe(' <button type="submit">Sort</button>')
 
-    return Sorter
+    return rendered

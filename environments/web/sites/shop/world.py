@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
@@ -34,12 +35,10 @@ _AISLES = {
     "Office": (("Desk", "Lamp Organizer Stand Clock Tray"), ("Paper", "Notebook Planner Folder Album Binder")),
     "Sports": (("Outdoor", "Tent Hammock Lantern Canteen Compass"), ("Training", "Mat Rope Dumbbell Band Roller")),
 }
-_LOOKS = _words(
-    "Amber Arctic Cobalt Coral Crimson Ebony Golden Indigo Ivory Jade Maroon Olive Scarlet Silver Teal Umber"
-)
-_MAKES = _words("Alder Bamboo Birch Cedar Copper Granite Hazel Linen Maple Marble Oak Pewter Sage Stone Walnut Willow")
+_LOOKS = _words("Amber Arctic Cobalt Coral Crimson Ebony Golden Indigo Ivory Jade Maroon Olive Scarlet Silver Teal")
+_MAKES = _words("Alder Bamboo Birch Cedar Copper Granite Hazel Linen Maple Marble Oak Pewter Sage Stone Walnut")
 _PLACES = _words("Austria Brazil Canada Denmark Estonia Finland Ghana Hungary Iceland Japan Kenya Latvia")
-_FIRST = _words("Ada Boris Carla Dario Edith Felix Greta Hugo Ines Jonas Karin Lucia Marek Nadia Oscar Petra Rosa Theo")
+_FIRST = _words("Ada Boris Carla Dario Edith Felix Greta Hugo Ines Jonas Karin Lucia Marek Nadia Oscar Petra Rosa")
 _LAST = _words(
     "Adler Becker Castro Duarte Fischer Gruber Hansen Ito Keller Lopez Moreau Novak Olsen Petrov Rossi Weber"
 )
@@ -109,16 +108,18 @@ class _Maker:
             )  # fmt: skip
             self.rows.put("basket_basket", owner_id=key, status="Open")
             for place in range(2 if key == VISITOR else 1):
-                self.address("address_useraddress", first, last, user_id=key, is_default_for_shipping=int(place == 0),
-                             hash=f"{key}-{place}")  # fmt: skip
+                self.address("address_useraddress", first, last, user_id=key, is_default_for_shipping=int(place == 0))
         self.rows.put("wishlists_wishlist", name="Birthday", key="BDAY01", visibility="Private", owner_id=VISITOR)
 
     def address(self, table: str, first: str, last: str, **more: Any) -> int:
         line = f"{int(self.rng.integers(2, 190))} {self.pick(_STREETS)} Street"
         town, code = self.pick(_TOWNS), f"{int(self.rng.integers(10_000, 99_999))}"
+        whole = f"{first} {last}, {line}, {town}, {code}, United States"
+        if table == "address_useraddress":  # by this Oscar knows an address again
+            more["hash"] = str(zlib.crc32(whole.upper().encode()))
         return self.rows.put(
             table, title="", first_name=first, last_name=last, line1=line, line4=town, postcode=code, country_id="US",
-            search_text=f"{first} {last} {line} {town} {code} United States", **more,
+            search_text=whole.replace(",", ""), **more,
         )  # fmt: skip
 
     def catalogue(self) -> None:
@@ -154,7 +155,7 @@ class _Maker:
         key = self.rows.put(
             "catalogue_product", structure="standalone", upc=code, title=title, slug=title.lower().replace(" ", "-"),
             description=text, product_class_id=kind, is_public=1, is_discountable=1, date_created=day,
-            date_updated=day,
+            date_updated=day, meta_title="", meta_description="",
         )  # fmt: skip
         stock = 0 if self.rng.random() < 0.12 else int(self.rng.integers(3, 70))
         self.rows.put("catalogue_productcategory", category_id=category, product_id=key)
@@ -163,15 +164,18 @@ class _Maker:
         self.prices[key], self.titles[key] = price, title
 
     def reviews(self) -> None:
-        for product in self.rng.permutation(len(self.titles))[:30]:
-            key, scores = int(product) + 1, []
+        reviewed = [int(product) + 1 for product in self.rng.permutation(len(self.titles))[:30]]
+        for key in reviewed:
+            scores: list[int] = []
             authors = self.rng.permutation(np.arange(3, PEOPLE + 1))[: int(self.rng.integers(1, 5))]
             marks = self.rng.permutation(np.arange(1, 6))
             for author, mark in zip(map(int, authors), map(int, marks), strict=False):
-                waiting = self.rng.random() < 0.1
+                waiting = self.rng.random() < 0.1 or (key == reviewed[0] and author == authors[0])  # at least one
                 title, body = _OPINIONS[mark]
-                self.rows.put("reviews_productreview", product_id=key, user_id=author, score=mark, title=title,
-                              body=body, status=WAITING if waiting else APPROVED, date_created=self.ago(2, 300))  # fmt: skip
+                self.rows.put(
+                    "reviews_productreview", product_id=key, user_id=author, score=mark, title=title, body=body,
+                    status=WAITING if waiting else APPROVED, date_created=self.ago(2, 300),
+                )  # fmt: skip
                 scores += [] if waiting else [mark]
             if scores:
                 rating = sum(scores) / len(scores)
@@ -185,7 +189,8 @@ class _Maker:
             placed = _stamp(self.now - timedelta(days=day, minutes=int(self.rng.integers(500))))
             shipping = self.address("order_shippingaddress", *names[user])
             basket = self.rows.put("basket_basket", owner_id=user, status="Submitted", date_submitted=placed)
-            status = STATUSES[int(self.rng.choice(4, p=(0.4, 0.2, 0.3, 0.1)))]
+            drawn = int(self.rng.choice(4, p=(0.4, 0.2, 0.3, 0.1)))
+            status = STATUSES[number if number < 4 else drawn]  # so that each occurs
             order = self.rows.put(
                 "order_order", number=str(100_200 + number * 3), currency="USD", shipping_method="Free shipping",
                 shipping_code="free-shipping", status=status, date_placed=placed, basket_id=basket, user_id=user,
