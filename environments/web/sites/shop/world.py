@@ -155,7 +155,7 @@ class _Maker:
         key = self.rows.put(
             "catalogue_product", structure="standalone", upc=code, title=title, slug=title.lower().replace(" ", "-"),
             description=text, product_class_id=kind, is_public=1, is_discountable=1, date_created=day,
-            date_updated=day, meta_title="", meta_description="",
+            date_updated=day, meta_description="",
         )  # fmt: skip
         stock = 0 if self.rng.random() < 0.12 else int(self.rng.integers(3, 70))
         self.rows.put("catalogue_productcategory", category_id=category, product_id=key)
