@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html import escape
 
 from agentgym.environments.web.sites.book.app import route
 from agentgym.environments.web.sites.kit import html
@@ -46,4 +45,4 @@ def product(ask: Ask, key: int) -> Answer:
     facts = html.facts([("Number", row["sku"]), ("Price", html.money(row["price"])), ("In stock", str(row["stock"]))])
     inner = html.field("price", "Price", price) + html.field("stock", "In stock", stock, "number", ' min="0"')
     body = html.errors(problems) + facts + html.form(f"/products/{key}", inner, "Save product")
-    return Answer(escape(row["name"]), body, 422 if problems else 200)
+    return Answer(row["name"], body, 422 if problems else 200)

@@ -1,4 +1,4 @@
-"""What the sites of one world have in common: its owner, its day and its people. The address book is where they live."""
+"""What the sites of one world have in common: owner, day and people, who live in the address book."""
 
 from __future__ import annotations
 
