@@ -70,11 +70,6 @@ def see_other(location: str, flash: str) -> Answer:
     return Answer(status=303, location=location, flash=flash)
 
 
-def number(text: str) -> int:
-    """The number of a form's field; 0 where it holds none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-
-
 def missing() -> Answer:
     """There is no such page."""
     return Answer("Page not found", "<p>There is no such page.</p>" + html.link("/", "To the overview"), 404)

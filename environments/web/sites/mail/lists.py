@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from agentgym.environments.web.sites.kit import html
-from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, number, see_other
+from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, see_other
+from agentgym.environments.web.sites.kit.fields import number
 from agentgym.environments.web.sites.mail.app import route
 from agentgym.environments.web.sites.mail.world import FOLDERS
 
@@ -41,7 +42,9 @@ def listed(ask: Ask, path: str, where: str, *values: Any) -> str:
     table = html.table(("Select", "Who", "Subject", "Marks", "Sent"), rows, "")
     deeds = html.select("deed", "With the selected", _DEEDS, "")
     hidden = f'<input type="hidden" name="back" value="{escape(path)}">'
-    return count + html.form("/bulk", hidden + table + deeds, "Apply") + html.pager(path, ask.query, page, pages)
+    drafts = all(row[1] == "drafts" for row in found)
+    body = table if drafts else html.form("/bulk", hidden + table + deeds, "Apply")
+    return count + body + html.pager(path, ask.query, page, pages)
 
 
 def labels_of(ask: Ask, keys: list[int]) -> dict[int, list[str]]:

@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from agentgym.environments.web.sites.kit import html
-from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, number, see_other
+from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, see_other
+from agentgym.environments.web.sites.kit.fields import number
 from agentgym.environments.web.sites.mail.app import route
 from agentgym.environments.web.sites.mail.lists import TARGETS, labels_of
 

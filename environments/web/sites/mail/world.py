@@ -10,11 +10,13 @@ import numpy as np
 
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
-from agentgym.environments.web.sites.kit.world import Person, Shared, pick, sample, shared
+from agentgym.environments.web.sites.kit.world import Person, Shared, sample, shared
 from agentgym.environments.web.sites.mail import texts
 
 FOLDERS = ("inbox", "sent", "drafts", "archive", "spam", "trash")
 LABELS = ("Bills", "Travel", "Team", "Family", "Urgent", "Later")
+
+_PLANS = ("Monday", "Friday", "May", "the weekend", "the holidays")
 
 PEOPLE = 14
 Entry = tuple[datetime, str, int, tuple[str, str, str], texts.Letter]
@@ -77,11 +79,9 @@ def _fill(db: sqlite3.Connection, rng: np.random.Generator, us: Shared, people: 
             letter = texts.Letter("talk", f"Re: {subject}" if place else subject, text)
             entries.append((when, "sent" if mine else "inbox", number, ends, letter))
             when += timedelta(minutes=int(rng.integers(40, 3_000)))
-    for person in sample(rng, people, 2):
+    for person, what in zip(sample(rng, people, 2), sample(rng, _PLANS, 2), strict=True):
         number += 1
-        letter = texts.Letter(
-            "draft", f"Plans for {pick(rng, ('Monday', 'Friday', 'May', 'the weekend'))}", "Hello,\n\n"
-        )
+        letter = texts.Letter("draft", f"Plans for {what}", f"Hello {person.first},")
         entries.append((_moment(rng, us, 0, 9), "drafts", number, (us.owner, us.email, person.email), letter))
     threads: dict[int, int] = {}
     for when, folder, thread, ends, letter in sorted(entries, key=lambda entry: entry[0]):

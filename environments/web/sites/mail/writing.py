@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import Any
 
 from agentgym.environments.web.sites.kit import html
 from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, see_other
+from agentgym.environments.web.sites.kit.fields import addresses, is_address
 from agentgym.environments.web.sites.mail.app import route
 
 MAX_TEXT = 5_000
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _FIELDS = ("recipients", "cc", "subject", "body")
 _DRAFT = '<button type="submit" name="keep" value="1">Save draft</button>'
-
-
-def addresses(text: str) -> list[str]:
-    """Addresses of a field, each once, sorted: their order says nothing."""
-    return sorted({part.lower() for part in re.split(r"[,;\s]+", text) if part})
 
 
 def _read(ask: Ask) -> dict[str, Any]:
@@ -34,7 +28,7 @@ def _problems(values: dict[str, Any]) -> list[str]:
         found += [
             f"{label}: {part} is no address like name@example.com."
             for part in addresses(values[key])
-            if not _EMAIL.fullmatch(part)
+            if not is_address(part)
         ]
     if not values["body"]:
         found.append("Text: it must not be empty.")
