@@ -16,7 +16,7 @@ import numpy as np
 
 import agentgym
 from agentgym.core.env import AgentEnv
-from agentgym.environments.web.sites.book import make_book
+from agentgym.environments.web.sites.book import make_site
 from agentgym.tools.browser import text
 from agentgym.tools.browser.dom import parse_html
 from agentgym.tools.browser.forms import Controls
@@ -62,7 +62,7 @@ def report(name: str, resets: list[float], steps: list[float]) -> None:
 
 
 def observations() -> None:
-    site = make_book()
+    site = make_site()
     site.restore(site.golden(3))
     for path in PAGES:
         html = site(Request("GET", f"http://book.test{path}")).body.decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import place_of
@@ -24,14 +25,19 @@ class Guide:
         browser: The browser.
         changes: Net changes of the database so far.
         asked: Whether the user was asked already, and what the reply was.
+        seen: Pieces of evidence that were read so far.
+        home: Address of the first page of the task's (first) site.
     """
 
-    def __init__(self, browser: Browser, changes: tuple[Change, ...], asked: str, seen: frozenset[str]) -> None:
+    def __init__(
+        self, browser: Browser, changes: tuple[Change, ...], asked: str, seen: frozenset[str], home: str
+    ) -> None:
         self.page: Page = browser.page
         self.changes = changes
         self.asked = asked
         self.seen = seen
-        """Pieces of evidence that were read so far."""
+        self.home = home
+        self.host = urlsplit(self.page.url).hostname or ""
         self.path, query = place_of(self.page.url)
         self.query: Mapping[str, str] = dict(form_decoded(query))
         self._namer = Namer(self.page.document)
@@ -92,7 +98,7 @@ class Guide:
 
     def away(self) -> Action:
         """Out of a corner: to the overview, by link or by address."""
-        return self.click("link", "Overview") or Action("goto", {"url": "http://book.test/"})
+        return self.click("link", "Overview") or Action("goto", {"url": self.home})
 
     # ------------------------------------------------------------------ the address book
 

@@ -123,6 +123,10 @@ class ChromiumBrowser(Browser):
             reason = str(error).split("\n")[0] or type(error).__name__
             raise Fault(Boundary.TOOL, f"Chromium failed: {reason}", retryable=True) from error
 
+    def admit(self, allow: AllowList) -> None:
+        """From now on, what may be opened."""
+        self.allow = self._server.allow = allow
+
     def restart(self) -> None:
         """Goes back to one empty tab without cookies. Keeps the context while it is young."""
         self._page = None

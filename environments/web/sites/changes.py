@@ -21,6 +21,8 @@ class Change:
     row: int
     before: Row | None
     after: Row | None
+    site: str = ""
+    """Name of the site, where several run."""
 
     @property
     def columns(self) -> tuple[str, ...]:
