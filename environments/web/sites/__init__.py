@@ -73,7 +73,12 @@ def _world_of(kind: SiteKind, number: int) -> World:
 
 
 _HERE = "agentgym.environments.web.sites"
-_KINDS = (SiteKind("book", f"{_HERE}.book"),)
+_KINDS = (
+    SiteKind("book", f"{_HERE}.book"),
+    SiteKind("mail", f"{_HERE}.mail"),
+    SiteKind("calendar", f"{_HERE}.calendar"),
+    SiteKind("map", f"{_HERE}.map"),
+)
 
 SITES: Mapping[str, SiteKind] = {kind.name: kind for kind in _KINDS}
 """Name -> site."""

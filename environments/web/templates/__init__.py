@@ -1,7 +1,13 @@
 """The templates of all sites."""
 
 from agentgym.environments.web.template import Template
-from agentgym.environments.web.templates import book_read, book_refuse, book_write
+from agentgym.environments.web.templates import book_read, book_refuse, book_write, mail_read, mail_write
 
-ALL: tuple[Template, ...] = (*book_read.TEMPLATES, *book_write.TEMPLATES, *book_refuse.TEMPLATES)
+ALL: tuple[Template, ...] = (
+    *book_read.TEMPLATES,
+    *book_write.TEMPLATES,
+    *book_refuse.TEMPLATES,
+    *mail_read.TEMPLATES,
+    *mail_write.TEMPLATES,
+)
 """In a fixed order: tasks are drawn by place."""

@@ -27,7 +27,7 @@ CREATE TABLE planner (id INTEGER PRIMARY KEY, owner TEXT, email TEXT, today TEXT
 """
 _OWN = (
     ("Dentist", "personal"), ("Haircut", "personal"), ("Piano lesson", "personal"), ("Swimming", "personal"),
-    ("Car inspection", "personal"), ("Eye test", "personal"), ("Parents' evening", "family"),
+    ("Car inspection", "personal"), ("Eye test", "personal"), ("School evening", "family"),
     ("Birthday party", "family"), ("Visit to the zoo", "family"), ("Picnic", "family"), ("Garden work", "family"),
     ("School concert", "family"), ("Interview with a candidate", "work"), ("Call with the bank", "work"),
     ("Fire drill", "work"), ("Stocktaking", "work"), ("Tax adviser", "work"), ("Photo session", "work"),
@@ -111,11 +111,11 @@ class _Writer:
         self._add({"title": title, "place": pick(self.rng, ROOMS), "kind": kind, **self._moment(-10, 35)}, guests)
 
     def invitation(self, person: Person, title: str, answer: str) -> None:
-        """Somebody else's event; what isn't answered yet may overlap."""
-        moment = self._moment(2, 30)
+        """Somebody else's event; what isn't answered yet may overlap what the owner takes part in."""
+        moment, clash = self._moment(2, 30), False
         if answer == "waiting" and self.rng.random() < 0.5:
             later = [item for item in self.taken if not item["repeats"] and item["day"] > self.us.today.isoformat()]
             other = pick(self.rng, later)
-            moment = {key: other[key] for key in ("day", "start", "minutes")}
+            moment, clash = {key: other[key] for key in ("day", "start", "minutes")}, True
         values = {"title": title, "place": pick(self.rng, ROOMS), "kind": "work", "organizer": person.email, **moment}
-        self._add(values, [(self.us.email, answer)], agreed=answer == "yes")
+        self._add(values, [(self.us.email, answer)], agreed=not clash)

@@ -13,7 +13,7 @@ from agentgym.environments.web.sites.kit.html import money
 from agentgym.environments.web.sites.kit.world import Person, Shared, pick, sample
 
 TOPICS = (
-    "the spring catalogue", "the new warehouse", "the delivery terms", "the trade fair", "next year's budget",
+    "the spring catalogue", "the new warehouse", "the delivery terms", "the trade fair", "the new budget",
     "the training plan", "the office move", "the annual report", "the packaging", "the customer survey",
     "the website texts", "the insurance", "the return policy", "the print run", "the summer party",
 )  # fmt: skip
@@ -52,9 +52,10 @@ def meetings(rng: np.random.Generator, us: Shared, people: list[Person]) -> Iter
 def invoices(rng: np.random.Generator, us: Shared, people: list[Person]) -> Iterator[Letter]:
     """Invoices with different amounts."""
     amounts = sample(rng, range(4_000, 90_000, 35), len(people))
-    for person, amount in zip(people, amounts, strict=True):
+    days = sample(rng, range(3, 45), len(people))
+    for person, amount, offset in zip(people, amounts, days, strict=True):
         number = f"R-{int(rng.integers(10_000, 100_000))}"
-        due = us.today + timedelta(days=int(rng.integers(3, 45)))
+        due = us.today + timedelta(days=offset)
         body = (
             f"Dear {us.owner},\n\nthank you for your order. Invoice {number} is over {money(amount)} and due on"
             f" {day_words(due)}.\n\nKind regards\n{person.name}\n{person.company}"
