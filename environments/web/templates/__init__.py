@@ -1,7 +1,17 @@
 """The templates of all sites."""
 
 from agentgym.environments.web.template import Template
-from agentgym.environments.web.templates import book_read, book_refuse, book_write, mail_read, mail_write
+from agentgym.environments.web.templates import (
+    book_read,
+    book_refuse,
+    book_write,
+    calendar_read,
+    calendar_write,
+    mail_read,
+    mail_write,
+    map_read,
+    map_write,
+)
 
 ALL: tuple[Template, ...] = (
     *book_read.TEMPLATES,
@@ -9,5 +19,9 @@ ALL: tuple[Template, ...] = (
     *book_refuse.TEMPLATES,
     *mail_read.TEMPLATES,
     *mail_write.TEMPLATES,
+    *calendar_read.TEMPLATES,
+    *calendar_write.TEMPLATES,
+    *map_read.TEMPLATES,
+    *map_write.TEMPLATES,
 )
 """In a fixed order: tasks are drawn by place."""

@@ -82,7 +82,7 @@ def _newest_from(world: World, rng: np.random.Generator) -> Draft:
     place = Place("/search", {"from": person["name"]}, "mail.test")
     goal = Goal(
         answer=Answer("text", rows[0]["subject"]), route=(place,), must_see=True,
-        evidence=(rows[0]["subject"], f"value='{person['name']}'"),
+        evidence=(f"link '{rows[0]['subject']}'",),
     )  # fmt: skip
     text = (
         f"What is the subject of the newest message from {person['name']}, in whatever folder it lies? "

@@ -145,7 +145,8 @@ def _cell(wanted: date, of: int, found: Iterable[Occurrence]) -> str:
         return ""
     items = [item for item in found if item.day == wanted]
     names = "".join(f"<div>{time_words(item.start)} {_entry(item)[1]}</div>" for item in items)
-    return html.link(f"/day/{wanted.isoformat()}", str(wanted.day)) + names
+    label = f' aria-label="{day_words(wanted)} {wanted.year}"'
+    return html.link(f"/day/{wanted.isoformat()}", str(wanted.day), label) + names
 
 
 @route("/search")
