@@ -2,6 +2,7 @@
 
 from agentgym.environments.web.template import Template
 from agentgym.environments.web.templates import (
+    across,
     book_read,
     book_refuse,
     book_write,
@@ -23,5 +24,6 @@ ALL: tuple[Template, ...] = (
     *calendar_write.TEMPLATES,
     *map_read.TEMPLATES,
     *map_write.TEMPLATES,
+    *across.TEMPLATES,
 )
 """In a fixed order: tasks are drawn by place."""

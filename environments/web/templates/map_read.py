@@ -62,8 +62,8 @@ def _fact(world: World, rng: np.random.Generator, address: bool) -> Draft:
 
 def _closing(world: World, rng: np.random.Generator) -> Draft:
     rows = world.rows(
-        "SELECT place.id, name, weekday, opens, closes FROM hours JOIN place ON place.id = place WHERE closes != '24:00'"
-        " ORDER BY hours.id"
+        "SELECT place.id, name, weekday, opens, closes FROM hours JOIN place ON place.id = place"
+        " WHERE closes != '24:00' ORDER BY hours.id"
     )
     row = pick(rng, rows)
     day = WEEKDAYS[row["weekday"]]
@@ -88,7 +88,7 @@ def _nearest(world: World, rng: np.random.Generator) -> Draft:
     query = {"near": str(start["id"]), "category": category, "sort": "distance"}
     goal = Goal(
         answer=Answer("text", best["name"]), route=(place_page(start["id"]), Place("/places", query, _HOST)),
-        evidence=(f"Distances are on foot from {start['name']}.", f"link '{best['name']}'"), must_see=True,
+        evidence=(f"link '{best['name']}'",), must_see=True,
     )  # fmt: skip
     text = f"Which {category} is nearest to {start['name']} on foot? Answer with its name only."
     return Draft(text, goal, {"id": start["id"], "name": start["name"], "category": category, "answer": best["name"]})
@@ -165,7 +165,10 @@ def _open(world: World, rng: np.random.Generator) -> Draft:
         answer=Answer("set", names), route=(Place("/places", query, _HOST),), must_see=True,
         evidence=tuple(f"link '{name}'" for name in names),
     )  # fmt: skip
-    text = f"Which places of the category {category} are open on a {day}? Answer with their names only, separated by commas."
+    text = (
+        f"Which places of the category {category} are open on a {day}? Answer with their names only, separated by"
+        " commas."
+    )
     return Draft(text, goal, {"filter": {"category": category, "open": day}, "answer": ", ".join(names)})
 
 

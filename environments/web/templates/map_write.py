@@ -214,8 +214,8 @@ def _ask(world: World, rng: np.random.Generator) -> Draft:
         route=(_SAVED,), visited=(Place(f"/saved/{row['id']}", {}, _HOST),),
     )  # fmt: skip
     task = (
-        f"Perhaps {row['name']} need not be in my list {name} any more. Open the entry and read me its note in a question"
-        " whether I want it removed; then do what I say, and answer done."
+        f"Perhaps {row['name']} need not be in my list {name} any more. Open the entry and read me its note in a"
+        " question whether I want it removed; then do what I say, and answer done."
     )
     return Draft(task, goal, {"id": row["id"], "note": row["note"], "agrees": agrees})
 
