@@ -104,8 +104,8 @@ def _reply_if_free(worlds: Worlds, rng: np.random.Generator) -> Draft:
     )  # fmt: skip
     text = (
         f"{row['who']} proposes a meeting by mail. Look whether there is anything in the calendar at that time that I"
-        " take part in (unanswered invitations don't count), and reply to the mail: 'Yes, that suits me.' if I have time,"
-        " 'Sorry, I have something else then.' if not."
+        " take part in (unanswered invitations don't count), and reply to the mail: 'Yes, that suits me.' if I have"
+        " time, 'Sorry, I have something else then.' if not."
     ) + _where("mail", "calendar")
     notes = {"id": row["id"], "subject": row["subject"], "place": row["place"], "day": row["day"],
              "shown": whole_day(day), "body": body}  # fmt: skip
