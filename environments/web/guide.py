@@ -86,7 +86,7 @@ class Guide:
 
     def enter(self, label: str, value: Any) -> Action | None:
         """Gives the control of a label its value; None when it has it, or isn't there."""
-        for role in ("textbox", "searchbox", "spinbutton", "combobox", "checkbox", "radio"):
+        for role in ("textbox", "searchbox", "spinbutton", "Date", "combobox", "checkbox", "radio"):
             found = self.find(role, label)
             if found is not None:
                 return self._set(found[0], found[1], role, value)

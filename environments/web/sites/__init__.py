@@ -75,6 +75,9 @@ def _world_of(kind: SiteKind, number: int) -> World:
 _HERE = "agentgym.environments.web.sites"
 _KINDS = (
     SiteKind("book", f"{_HERE}.book"),
+    SiteKind("mail", f"{_HERE}.mail"),
+    SiteKind("calendar", f"{_HERE}.calendar"),
+    SiteKind("map", f"{_HERE}.map"),
     SiteKind("shop", f"{_HERE}.shop", "web-sites", ("django", "oscar", "time_machine")),
 )
 

@@ -1,9 +1,37 @@
 """The templates of all sites."""
 
 from agentgym.environments.web.template import Template
-from agentgym.environments.web.templates import book_read, book_refuse, book_write, shop_office, shop_read, shop_write
+from agentgym.environments.web.templates import (
+    across,
+    book_read,
+    book_refuse,
+    book_write,
+    calendar_read,
+    calendar_write,
+    mail_read,
+    mail_write,
+    map_read,
+    map_write,
+    shop_office,
+    shop_read,
+    shop_write,
+)
 
-_MODULES = (book_read, book_write, book_refuse, shop_read, shop_write, shop_office)
+_MODULES = (
+    book_read,
+    book_write,
+    book_refuse,
+    mail_read,
+    mail_write,
+    calendar_read,
+    calendar_write,
+    map_read,
+    map_write,
+    across,
+    shop_read,
+    shop_write,
+    shop_office,
+)
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)
 """In a fixed order: tasks are drawn by place."""
