@@ -321,7 +321,7 @@ class WorkerSite:
             raise Fault(Boundary.ENVIRONMENT, f"The process of {self.host}: {error}", retryable=True) from error
 
     def _try(self, method: str, *arguments: Any) -> Any:
-        """Calls a method of the site, and ends a process that fails at it. Raises Dead, and Fault for its own errors."""
+        """Calls a method of the site, and ends a process that fails at it. Raises Dead and Fault (its own errors)."""
         worker = self._worker
         if worker is None:
             raise Dead("it has died, and what it held is lost.")

@@ -8,6 +8,8 @@ from agentgym.environments.web.templates import (
     book_write,
     calendar_read,
     calendar_write,
+    forum_read,
+    forum_write,
     mail_read,
     mail_write,
     map_read,
@@ -31,6 +33,8 @@ _MODULES = (
     shop_read,
     shop_write,
     shop_office,
+    forum_read,
+    forum_write,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)

@@ -25,11 +25,14 @@ _MEMBERS_MAY = [
     "can_delete_own_posts", "can_post_without_approval", "can_vote_in_polls",
 ]  # fmt: skip
 _QUIET_TABLES = ("forum_tracking_",)
+_words = str.split
 _QUIET_COLUMNS = frozenset(
-    {"views_count", "updated", "created", "last_post_id", "last_post_on", "first_post_id", "posts_count",
-     "direct_posts_count", "direct_topics_count", "updates_count", "poster_ip", "_content_rendered", "last_login",
-     "lft", "rght", "tree_id"}
-)  # fmt: skip
+    _words(
+        "views_count updated created last_post_id last_post_on first_post_id posts_count direct_posts_count"
+        " direct_topics_count updates_count updated_by_id poster_ip _content_rendered _signature_rendered last_login"
+        " lft rght tree_id"
+    )
+)
 
 
 def make(frozen: Frozen, folder: Path) -> DjangoSite:

@@ -6,7 +6,6 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
@@ -29,10 +28,10 @@ _PARTS = {
     "Outdoors": ("Hiking", "Cycling", "Gardening"),
     "Evenings": ("Books", "Films", "Music"),
 }
-_NAMES = _words("amber birch cedar delta ember fjord grove heron iris juniper kestrel lark maple nova otter pine quartz")
+_NAMES = _words("amber birch cedar delta ember fjord grove heron iris juniper kestrel lark maple nova otter pine")
 _THINGS = _words(
     "kettle lantern ladder carpet bicycle tent violin novel saddle compass blender shelf curtain helmet rucksack cactus"
-    " teapot armchair puncture gramophone hammock wardrobe rosebush camera doorbell toaster sketchbook flute kayak mirror"
+    " teapot armchair puncture gramophone hammock wardrobe rosebush camera doorbell toaster sketchbook flute kayak"
 )
 _ASKS = (
     "How do I clean a {}?", "Which {} would you buy?", "My {} makes a strange noise", "Selling a {}, hardly used",
@@ -103,7 +102,7 @@ class _Maker:
         return self.rows.put(
             "forum_forum", name=name, slug=name.lower(), description=f"All about {name.lower()}",
             _description_rendered=f"<p>All about {name.lower()}</p>", type=kind, parent_id=above, tree_id=tree,
-            level=level, lft=left, rght=right, display_sub_forum_list=1,
+            image="", level=level, lft=left, rght=right, display_sub_forum_list=1,
         )  # fmt: skip
 
     def topic(self, number: int, forum: int, subject: str) -> None:
@@ -124,7 +123,8 @@ class _Maker:
             moment = _stamp(begun + timedelta(hours=9 * place, minutes=int(self.rng.integers(400))))
             self.post(topic, poster, ("Re: " if place else "") + subject, _SAYS[int(said[place])], moment, 1)
         if number % 9 == 2:  # waits for the moderator
-            self.post(topic, self.someone(), f"Re: {subject}", f"Cheap {subject.split()[-1]} offers", _stamp(self.now), 0)
+            offer = f"Cheap offers for your {subject.split()[-1]}"
+            self.post(topic, self.someone(), f"Re: {subject}", offer, _stamp(self.now), 0)
 
     def someone(self) -> int:
         return int(self.rng.integers(3, MEMBERS + 1))
