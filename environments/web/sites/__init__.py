@@ -80,6 +80,7 @@ _KINDS = (
     SiteKind("map", f"{_HERE}.map"),
     SiteKind("shop", f"{_HERE}.shop", "web-sites", ("django", "oscar", "time_machine")),
     SiteKind("forum", f"{_HERE}.forum", "web-sites", ("django", "machina", "time_machine")),
+    SiteKind("data", f"{_HERE}.data", "web-sites", ("datasette", "time_machine")),
 )
 
 SITES: Mapping[str, SiteKind] = {kind.name: kind for kind in _KINDS}

@@ -8,6 +8,7 @@ from agentgym.environments.web.templates import (
     book_write,
     calendar_read,
     calendar_write,
+    data_read,
     forum_read,
     forum_write,
     mail_read,
@@ -35,6 +36,7 @@ _MODULES = (
     shop_office,
     forum_read,
     forum_write,
+    data_read,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)
