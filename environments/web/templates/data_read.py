@@ -144,7 +144,6 @@ def _rain(world: World, rng: np.random.Generator) -> Draft:
         rng,
         "SELECT m.*, s.name FROM measurement m JOIN station s ON s.id = m.station ORDER BY m.id",
     )
-    place = Place(f"{_TABLE}/{row['station']}", {})
     goal = Goal(
         answer=Answer("number", row["rain_mm"]),
         route=(
