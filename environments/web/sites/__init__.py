@@ -78,6 +78,7 @@ _KINDS = (
     SiteKind("mail", f"{_HERE}.mail"),
     SiteKind("calendar", f"{_HERE}.calendar"),
     SiteKind("map", f"{_HERE}.map"),
+    SiteKind("shop", f"{_HERE}.shop", "web-sites", ("django", "oscar", "time_machine")),
 )
 
 SITES: Mapping[str, SiteKind] = {kind.name: kind for kind in _KINDS}

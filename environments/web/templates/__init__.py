@@ -12,18 +12,26 @@ from agentgym.environments.web.templates import (
     mail_write,
     map_read,
     map_write,
+    shop_office,
+    shop_read,
+    shop_write,
 )
 
-ALL: tuple[Template, ...] = (
-    *book_read.TEMPLATES,
-    *book_write.TEMPLATES,
-    *book_refuse.TEMPLATES,
-    *mail_read.TEMPLATES,
-    *mail_write.TEMPLATES,
-    *calendar_read.TEMPLATES,
-    *calendar_write.TEMPLATES,
-    *map_read.TEMPLATES,
-    *map_write.TEMPLATES,
-    *across.TEMPLATES,
+_MODULES = (
+    book_read,
+    book_write,
+    book_refuse,
+    mail_read,
+    mail_write,
+    calendar_read,
+    calendar_write,
+    map_read,
+    map_write,
+    across,
+    shop_read,
+    shop_write,
+    shop_office,
 )
+
+ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)
 """In a fixed order: tasks are drawn by place."""
