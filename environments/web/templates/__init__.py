@@ -8,6 +8,7 @@ from agentgym.environments.web.templates import (
     book_write,
     calendar_read,
     calendar_write,
+    issues,
     mail_read,
     mail_write,
     map_read,
@@ -31,6 +32,7 @@ _MODULES = (
     shop_read,
     shop_write,
     shop_office,
+    issues,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)

@@ -124,13 +124,10 @@ class Tracker:
         if table == "_msg":
             return None  # a message counts where it belongs to an issue
         if table == "issue_messages":
-            rows = [self._message(row, authors) for row in (change.before, change.after)]
             key = int((change.after or change.before or {})["linkid"])
-            return Change("message", key, *rows)
+            return Change("message", key, self._message(change.before, authors), self._message(change.after, authors))
         if table in _LINKS:
-            name = _LINKS[table]
-            links = [row and {"issue": row["nodeid"], name: row["linkid"]} for row in (change.before, change.after)]
-            return Change(table, change.row, *links)
+            return Change(table, change.row, _link(change.before, _LINKS[table]), _link(change.after, _LINKS[table]))
         return Change(table.removeprefix("_"), change.row, _plain(change.before), _plain(change.after))
 
     def _message(self, row: Row | None, authors: dict[int, Any]) -> Row | None:
@@ -145,6 +142,11 @@ def _whole(db: sqlite3.Connection) -> bytes:
     db.commit()
     db.execute("PRAGMA journal_mode = DELETE")
     return db.serialize()
+
+
+def _link(row: Row | None, name: str) -> Row | None:
+    """A link from an issue to something of that name."""
+    return None if row is None else {"issue": row["nodeid"], name: row["linkid"]}
 
 
 def _plain(row: Row | None) -> Row | None:
