@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import date, timedelta
+from functools import cache
 from html import unescape
 
 import pytest
@@ -105,23 +106,31 @@ def test_odd_questions_are_answered(site, query):
     assert site.changes() == ()
 
 
-@given(data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_no_form_breaks_the_site(data):
-    name = data.draw(st.sampled_from(OWN))
+@cache
+def forms(name):
+    """Address and fields of all forms of a site."""
     site = SITES[name].make()
     site.restore(site.golden(4))
-    actions = set()
-    for path in pages(site, 40):
-        body = get(site, path).body.decode()
-        for form in re.findall(r'<form method="post".*?</form>', body, re.S):
+    found = set()
+    for path in pages(site, 80):
+        for form in re.findall(r'<form method="post".*?</form>', get(site, path).body.decode(), re.DOTALL):
             action = unescape(re.search(r'action="([^"]*)"', form)[1])
-            actions.add((action, tuple(sorted(set(re.findall(r'name="([^"]+)"', form)) - {"token", "website"}))))
-    action, fields = data.draw(st.sampled_from(sorted(actions)))
+            found.add((action, tuple(sorted(set(re.findall(r'name="([^"]+)"', form)) - {"token", "website"}))))
+    site.close()
+    return sorted(found)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_no_form_breaks_the_site(data):
+    name = data.draw(st.sampled_from(OWN))
+    action, fields = data.draw(st.sampled_from(forms(name)))
     value = st.one_of(
         st.text(max_size=20), st.sampled_from(["", "0", "1", "-1", "9" * 30, "2026-02-30", "25:99", "a@b.c"])
     )
     form = {field: data.draw(value) for field in fields}
+    site = SITES[name].make()
+    site.restore(site.golden(4))
     assert post(site, action, **form).status in (200, 303, 403, 404, 422), (action, form)
     assert get(site, "/").status == 200
     site.close()
@@ -373,30 +382,25 @@ def test_templates_hold_over_many_worlds(name):
     env.close()
 
 
-DAMAGE = {"mail": "/message/2/star", "calendar": "/events/2/delete", "map": "/settings"}
-
-
-@pytest.mark.parametrize("name", [name for name in NEW if not name.startswith(("mail-c", "mail-s"))])
+@pytest.mark.parametrize("name", NEW)
 def test_a_wrong_write_fails_the_task(name):
     env = agentgym.make(ENV, templates=(name,))
     env.reset(seed=1)
-    template = next(item for item in templates() if item.name == name)
-    own = next(site for site in template.sites if site in OWN)
-    before = env.game.state.progress.wrong
-    path, form = DAMAGE[own], {"home": "Nowhere", "way": "car"}
+    own = next(site for site in env.game._sites if site in OWN)
     site = env.game._sites[own]
-    if own == "map":
-        form = {"home": site._db.execute("SELECT name FROM place WHERE id != 3").fetchone()[0], "way": "car"}
-    assert post(site, path, **form).status == 303
-    env.step("goto('about:blank')")
-    env.step(f"goto('http://{own}.test/')")
-    if env.game.state.progress.wrong == before:
-        pytest.skip("the damage happens to be the goal")
-    steps = 0
-    while env.running and steps < 60:
+    if own == "mail":
+        response = post(site, "/message/2/star")
+    elif own == "calendar":
+        response = post(site, "/events/new", **FORM, day="2031-05-05", anyway="1")
+    else:
+        taken = [row[0] for row in site._db.execute("SELECT list FROM saved WHERE place = 1")]
+        response = post(site, "/places/1/save", list="Work" if "Work" not in taken else "Favourites", note="damage")
+    assert response.status == 303
+    for _ in range(60):
         *_, info = env.step(env.expert_message())
-        steps += 1
-    assert not info["success"]
+        if not env.running:
+            break
+    assert not info.get("success")
     env.close()
 
 

@@ -81,6 +81,8 @@ _KINDS = (
     SiteKind("shop", f"{_HERE}.shop", "web-sites", ("django", "oscar", "time_machine")),
     SiteKind("forum", f"{_HERE}.forum", "web-sites", ("django", "machina", "time_machine")),
     SiteKind("data", f"{_HERE}.data", "web-sites", ("datasette", "time_machine")),
+    SiteKind("wiki", f"{_HERE}.wiki", "web-sites", ("otterwiki", "time_machine")),
+    SiteKind("issues", f"{_HERE}.issues", "web-sites", ("roundup", "time_machine")),
 )
 
 SITES: Mapping[str, SiteKind] = {kind.name: kind for kind in _KINDS}

@@ -11,6 +11,7 @@ from agentgym.environments.web.templates import (
     data_read,
     forum_read,
     forum_write,
+    issues,
     mail_read,
     mail_write,
     map_read,
@@ -37,6 +38,7 @@ _MODULES = (
     forum_read,
     forum_write,
     data_read,
+    issues,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)

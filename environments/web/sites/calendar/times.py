@@ -80,8 +80,9 @@ def gaps(taken: Iterable[Occurrence], minutes: int) -> list[tuple[int, int]]:
     """The free times of a day that last so long."""
     found, free = [], OPENS
     for item in sorted(taken, key=lambda item: item.start):
-        if item.start - free >= minutes and item.start <= CLOSES:
-            found.append((free, item.start))
+        until = min(item.start, CLOSES)
+        if until - free >= minutes:
+            found.append((free, until))
         free = max(free, item.end)
     if CLOSES - free >= minutes:
         found.append((free, CLOSES))

@@ -22,7 +22,7 @@ def month_words(day: date) -> str:
 def a_day(text: str) -> date | None:
     """The day of an ISO date; None where it isn't one."""
     try:
-        return date.fromisoformat(text) if len(text) == 10 else None
+        return date.fromisoformat(text) if len(text) == 10 and text[4::3] == "--" else None
     except ValueError:
         return None
 
