@@ -247,7 +247,10 @@ def browser_processes(kind):
     """Main processes of Chromium, or Playwright's drivers, below this process."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        line = process.cmdline()
+        try:
+            line = process.cmdline()
+        except psutil.Error:  # it ended meanwhile
+            continue
         browser = any("chrom" in part for part in line[:2]) and not any(part.startswith("--type=") for part in line)
         driver = any(part.endswith("cli.js") for part in line)
         if (browser and not driver) if kind == "browser" else driver:
@@ -413,9 +416,9 @@ def test_pages_that_hang_or_hold_on_are_left(wild, path):
 def test_a_page_that_crashes_leaves_an_empty_tab(wild):
     again(wild)
     wild.do("goto", {"url": f"http://{HOST}/crashes"})
-    renderers = [p for p in psutil.Process().children(recursive=True) if "--type=renderer" in p.cmdline()]
-    for process in renderers:
-        os.kill(process.pid, signal.SIGKILL)
+    for process in psutil.Process().children(recursive=True):
+        if "--type=renderer" in process.cmdline():
+            os.kill(process.pid, signal.SIGKILL)
     done, text = timed(wild, "noop", {})
     assert done.category == "closed"
     assert "about:blank" in text

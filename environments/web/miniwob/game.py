@@ -17,8 +17,8 @@ from agentgym.core.seeding import derive_rng, digest
 from agentgym.core.tasks import GeneratedTasks, Task, TaskSource
 from agentgym.environments.web.game import error_text
 from agentgym.environments.web.miniwob.experts import SOLVED
-from agentgym.environments.web.miniwob.restarted import RESTARTED
 from agentgym.environments.web.miniwob.files import HOST, FileSite, html_folder, names
+from agentgym.environments.web.miniwob.restarted import RESTARTED
 from agentgym.tools.browser.actions import COORDINATES, CORE
 from agentgym.tools.browser.browser import Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
