@@ -17,7 +17,7 @@ from agentgym.tools.browser.browser import BLANK, Browser, Failed, Page, Tab, Vi
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Document, Element, from_live, parse_html
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
-from agentgym.tools.browser.server import SiteServer
+from agentgym.tools.browser.server import PASSED, SiteServer
 from agentgym.tools.browser.transport import Transport
 from agentgym.tools.browser.urls import AllowList, without_fragment
 
@@ -91,6 +91,9 @@ class ChromiumBrowser(Browser):
         deadline: Seconds that one action may take.
     """
 
+    passed: tuple[str, ...] = PASSED
+    """Headers of the browser that sites get; see ``SiteServer``."""
+
     def __init__(
         self, transport: Transport, allow: AllowList, *, scripts: bool = False, deadline: float = 15.0
     ) -> None:
@@ -98,7 +101,7 @@ class ChromiumBrowser(Browser):
         self.scripts = scripts
         self.deadline = deadline
         self._engine = engine.shared()
-        self._server = SiteServer(transport, allow)
+        self._server = SiteServer(transport, allow, self.passed)
         self._context: Any = None
         self._tabs: list[LiveTab] = []
         self._active = 0

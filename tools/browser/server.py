@@ -18,6 +18,8 @@ from agentgym.tools.browser.urls import AllowList
 
 _NOT_SENT = ("content-length", "content-encoding", "transfer-encoding", "connection", "content-type", "location",
              "content-disposition", "refresh")  # fmt: skip
+_HOP_BY_HOP = ("connection", "host", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding",
+               "upgrade", "accept-encoding", "if-none-match", "if-modified-since")  # fmt: skip
 _EMPTY = Response(204)
 
 
@@ -32,17 +34,23 @@ class Journey:
     status: int = 200
 
 
+PASSED = ("cookie", "content-type", "referer", "origin", "user-agent", "accept-language")
+"""Headers that sites get."""
+
+
 class SiteServer:
     """Serves one environment's sites on a port of its own, in threads.
 
     Args:
         transport: Answers requests.
         allow: What may be opened.
+        passed: Headers that sites get; empty for all that a proxy passes on.
     """
 
-    def __init__(self, transport: Transport, allow: AllowList) -> None:
+    def __init__(self, transport: Transport, allow: AllowList, passed: tuple[str, ...] = PASSED) -> None:
         self.transport = transport
         self.allow = allow
+        self.passed = passed
         self.journey = Journey()
         self.primed: dict[str, tuple[int, str]] = {}
         """Pages to give once, in place of the site's: address -> status and HTML. For restored snapshots."""
@@ -121,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         size = self.headers.get("content-length", "0")
         body = self.rfile.read(min(int(size), MAX_BODY)) if size.isdecimal() else b""
-        names = ("cookie", "content-type", "referer", "origin", "user-agent", "accept-language")
+        names = self.owner.passed or [name.lower() for name in self.headers if name.lower() not in _HOP_BY_HOP]
         headers = tuple((name, self.headers[name]) for name in names if name in self.headers)
         document = "text/html" in self.headers.get("accept", "")
         response = self.owner.answer(Request(self.command, self.path, headers, body, document))
