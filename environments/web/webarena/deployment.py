@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -111,33 +110,3 @@ class Deployment:
             raise Fault(Boundary.GRADER, f"{url}: {error.message}", retryable=True) from None
         except ValueError:
             raise Fault(Boundary.GRADER, f"{url} did not answer with JSON.") from None
-
-
-def storage_state(name: str | None, folder: Path, auth: str) -> dict[str, Any]:
-    """A stored login, as Playwright writes it: cookies, and what pages keep by origin.
-
-    Args:
-        name: What the task says, such as ``./.auth/shopping_state.json``; None for none.
-        folder: Folder of the task file.
-        auth: Folder that the user named for logins; empty for where the task says.
-
-    Raises:
-        ConfigError: The file is missing or has another form.
-    """
-    if not name:
-        return {"cookies": [], "origins": []}
-    path = Path(auth) / Path(name).name if auth else folder / name
-    if not path.is_file():
-        raise ConfigError(
-            f"The task needs the login {str(path)!r}, which isn't there. Store it with the benchmark's login script and"
-            " give auth='folder' where it lies elsewhere."
-        )
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        cookies, origins = list(found.get("cookies") or []), list(found.get("origins") or [])
-        for cookie in cookies:
-            if not isinstance(cookie["name"], str) or not isinstance(cookie["value"], str):
-                raise TypeError("a cookie without name and value")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{str(path)!r} is no storage state of Playwright: {error}") from None
-    return {"cookies": cookies, "origins": origins}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +20,12 @@ from agentgym.core.tasks import Task, TaskSource
 from agentgym.environments.web.game import _INVALID, error_text
 from agentgym.environments.web.rewards import MAX_READING, MAX_REPEATS
 from agentgym.environments.web.webarena.browsers import SiteBrowser, SiteChromium, SiteTextBrowser, Visits
-from agentgym.environments.web.webarena.deployment import Deployment, addresses, storage_state
+from agentgym.environments.web.webarena.deployment import Deployment, addresses
 from agentgym.environments.web.webarena.dom import PageDom
 from agentgym.environments.web.webarena.grade import Ending, Grader
 from agentgym.environments.web.webarena.rewards import COMPONENTS, SCHEMES
 from agentgym.environments.web.webarena.strings import DIALECTS, Dialect
-from agentgym.environments.web.webarena.tasks import WebArenaTasks
+from agentgym.environments.web.webarena.tasks import WebArenaTasks, login_file
 from agentgym.tools.browser.actions import CORE
 from agentgym.tools.browser.browser import Refused
 from agentgym.tools.browser.grammar import CallFormat
@@ -102,7 +103,7 @@ class WebArenaGame(Game):
         self._dialect, self._strict, self._auth, self._reset = dialect, strict, auth, tuple(reset)
         self._judge = make_judge(judge)
         self._places = addresses(sites or {})
-        self._tasks = WebArenaTasks(tasks, self._places, dialect, judged=self._judge is not None)
+        self._tasks = WebArenaTasks(tasks, self._places, dialect, judged=self._judge is not None, auth=auth)
         self._deployment = _Watched(self._places, transport)
         self._browser: SiteBrowser | None = None
 
@@ -141,7 +142,7 @@ class WebArenaGame(Game):
         """See ``Game.start``."""
         self._put_back()
         self._task = task
-        login = storage_state(task.data["storage_state"], self._tasks.folder, self._auth)
+        login = self._login(task.data["storage_state"])
         self.state = WebArenaState(task.data["intent"])
         browser = self._browser = self._agents_browser()
         browser.begin(login, task.data["viewport"])
@@ -157,6 +158,12 @@ class WebArenaGame(Game):
         self.state.key = self._key()
         images = "".join(f"\nPicture: {url}" for url in task.data["images"])
         return Observation(f"Task: {self.state.intent}{images}\n\n{browser.observe()}")
+
+    def _login(self, name: str | None) -> dict[str, Any]:
+        if not name:
+            return {"cookies": [], "origins": []}
+        found = json.loads(login_file(name, self._tasks.folder, self._auth).read_text(encoding="utf-8"))
+        return {"cookies": found["cookies"], "origins": found.get("origins") or []}
 
     def _put_back(self) -> None:
         if not self._reset or not self._deployment.written:

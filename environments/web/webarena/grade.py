@@ -24,8 +24,8 @@ from agentgym.environments.web.webarena.strings import OR, Dialect
 LAST = "last"
 SSIM = 0.8
 """Similarity above which pictures count as equal, where a task says nothing else."""
-MAX_STRICT = 400
-"""Characters that a strict grader takes beyond four times those of the references."""
+MAX_STRICT = 120
+"""Characters that a strict grader takes beyond twice those of the references."""
 
 
 class Visitor(Protocol):
@@ -92,7 +92,7 @@ class Grader:
 
     def _strings(self, ending: Ending) -> bool:
         wanted: Mapping[str, Any] = self.config["reference_answers"]
-        if self.strict and len(ending.answer) > MAX_STRICT + 4 * len(str(wanted)):
+        if self.strict and len(ending.answer) > MAX_STRICT + 2 * sum(map(_length, wanted.values())):
             return False
         return all(self._answers(kind, value, ending) for kind, value in wanted.items())
 
@@ -214,6 +214,11 @@ class Grader:
         least = float(query.get("ssim_threshold") or SSIM)
         pairs = ((a, b) for a in wanted if a is not None for b in pictures)
         return any(images.similarity(a, b) > least for a, b in pairs)
+
+
+def _length(value: Any) -> int:
+    """Characters of a text or of a list of texts."""
+    return len(value) if isinstance(value, str) else sum(map(len, value))
 
 
 def gold_in_url(references: Sequence[str], shown: str, *, strict: bool = False) -> bool:

@@ -77,6 +77,9 @@ class _Walk:
     def _document(self, node: Node, scope: dict[str, Any]) -> Any:
         return self.dom
 
+    def _undefined(self, node: Node, scope: dict[str, Any]) -> Any:
+        return UNDEFINED
+
     def _variable(self, node: Node, scope: dict[str, Any]) -> Any:
         return scope[node.value]
 

@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-_CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None, "undefined": None}
+_CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 _PROPERTIES = (
     "alt checked childElementCount children childNodes className dateTime disabled firstChild firstElementChild href id"
@@ -215,8 +215,8 @@ class _Parser:
     def _named(self, name: str) -> Node:
         if name in _CONSTANTS:
             return Node("value", _CONSTANTS[name])
-        if name == "document":
-            return Node("document")
+        if name in ("document", "undefined"):
+            return Node(name)
         if name in self._names:
             return Node("variable", name)
         if name == "Array" and self._take("."):

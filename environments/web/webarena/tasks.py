@@ -34,6 +34,7 @@ class WebArenaTasks(ListedTasks):
         sites: Name of a site -> its address.
         dialect: Whose evaluators grade.
         judged: There is a judge.
+        auth: Folder with stored logins; empty for where the tasks say.
 
     Attributes:
         left_out: Why tasks were left out, by id.
@@ -42,13 +43,17 @@ class WebArenaTasks(ListedTasks):
         ConfigError: The file is missing, is none of tasks, or no task of it can be played.
     """
 
-    def __init__(self, path: str | Path, sites: Mapping[str, str], dialect: Dialect, *, judged: bool) -> None:
+    def __init__(
+        self, path: str | Path, sites: Mapping[str, str], dialect: Dialect, *, judged: bool, auth: str = ""
+    ) -> None:
         self.folder, found = read_tasks(Path(path))
         self.left_out: dict[str, str] = {}
         self._known: dict[str, Task] = {}
         for place, raw in enumerate(found):
             task_id = str(raw.get("task_id", place)) if isinstance(raw, Mapping) else str(place)
             problem = task_problem(raw, sites, dialect, judged=judged, folder=self.folder)
+            if not problem and raw.get("require_login", True) and raw.get("storage_state"):
+                problem = login_problem(login_file(str(raw["storage_state"]), self.folder, auth))
             if task_id in self._known or task_id in self.left_out:
                 raise ConfigError(f"{path} holds two tasks with the id {task_id!r}.")
             if problem:
@@ -136,6 +141,26 @@ def task_problem(
         return _eval_problem(placed(raw["eval"], sites), dialect, judged, folder)
     except (KeyError, TypeError, AttributeError) as error:
         return f"its 'eval' has another form than published ({type(error).__name__}: {error})."
+
+
+def login_file(name: str, folder: Path, auth: str) -> Path:
+    """Where a stored login lies: in the folder that the user named, else where the task says, from its own file."""
+    return Path(auth) / Path(name).name if auth else folder / name
+
+
+def login_problem(path: Path) -> str:
+    """Why a stored login can't be used; empty when it can."""
+    if not path.is_file():
+        return (
+            f"it needs the login {str(path)!r}, which isn't there. Store it with the benchmark's login script and give"
+            " auth='folder' where it lies elsewhere."
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        complete = all(isinstance(cookie[key], str) for cookie in found["cookies"] for key in ("name", "value"))
+    except (ValueError, TypeError, KeyError):
+        complete = False
+    return "" if complete else f"{str(path)!r} is no storage state of Playwright."
 
 
 def _placeholders(value: Any) -> set[str]:
