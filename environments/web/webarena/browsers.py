@@ -28,6 +28,8 @@ QUIET = 0.25
 """Seconds without a request after which a page is taken to be ready."""
 PATIENCE = 4.0
 """Seconds that a page which keeps asking is waited for."""
+# What an action set off has begun once the page has drawn again.
+_FRAME = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
 _KEEP = """(origins) => {
   const own = origins.find((item) => item.origin === location.origin);
   for (const entry of (own && own.localStorage) || []) localStorage.setItem(entry.name, entry.value);
@@ -130,6 +132,7 @@ class SiteChromium(ScriptedBrowser):
         until = loop.time() + PATIENCE
         self._asked = loop.time()
         with contextlib.suppress(Exception):  # a page that never gets there is shown as it is
+            await asyncio.wait_for(self.handle.evaluate(_FRAME), PATIENCE)
             await self.handle.wait_for_load_state("domcontentloaded", timeout=self.deadline * 1000)
         while loop.time() < until and (self._asking or loop.time() - self._asked < QUIET):
             await asyncio.sleep(0.03)
