@@ -31,6 +31,8 @@ class ChatJudge:
         ConfigError: An argument is wrong, or the variable of the key isn't set.
     """
 
+    deterministic = False
+
     def __init__(
         self,
         model: str,

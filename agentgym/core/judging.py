@@ -59,6 +59,8 @@ class RecordedJudge:
         DataError: A line of the file can't be read.
     """
 
+    deterministic = True
+
     def __init__(self, judge: Judge | None, path: str | Path) -> None:
         self._judge, self._path = judge, Path(path)
         self._lock = threading.Lock()
