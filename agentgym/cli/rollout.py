@@ -54,6 +54,9 @@ def rollout(
     workers: Annotated[
         str, typer.Option(help="Processes that play; or ray, ray:4, ray://HOST:PORT. 0: this process alone.")
     ] = "0",
+    screenshots: Annotated[
+        bool, typer.Option("--screenshots", help="Store a picture a turn, where the environment has any.")
+    ] = False,
     shard_size: Annotated[int, typer.Option(min=1, help="Episodes (or trees) a file.")] = 256,
     concurrency: Annotated[int, typer.Option(min=1, help="Episodes in flight.")] = 64,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -64,6 +67,7 @@ def rollout(
     from agentgym.core.policy import PolicySpec, Sampling
     from agentgym.rollout.limits import Limits, Retries
     from agentgym.rollout.run import RunConfig
+    from agentgym.rollout.storage import SCREENSHOTS
 
     env_kwargs = {"scheme": scheme, **key_values(env_arg, "--env-arg")}
     if action_format:
@@ -87,6 +91,7 @@ def rollout(
         inject=inject,
         tree=tree,
         shard_size=shard_size,
+        screenshots=str(out / SCREENSHOTS) if screenshots else "",
     )
     with only_json_on_stdout(as_json) as print_json:
         if dry_run:

@@ -6,10 +6,12 @@ Environments that don't block run inline; blocking ones in threads. A failure is
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym.core.env import AgentEnv
@@ -27,8 +29,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _BACKOFF = 0.05
 """Seconds before the first repetition of a request; doubled each time."""
+
+
+def picture_path(folder: Path, trajectory_id: str, turns: int) -> Path:
+    """Where the picture of an episode after so many turns is stored."""
+    return folder / trajectory_id / f"{turns:03d}.png"
 
 
 class Episode:
@@ -96,6 +105,7 @@ class Episode:
         record.difficulty, record.reference = env.task.difficulty, dict(env.task.reference)
         record.final_observation = observation
         self.state_key: str = info["state_key"]
+        await self._picture()
         tools = env.tools if env.action_format.structured else ()
         self.stop = env.stop
         self.tools = tools
@@ -165,6 +175,21 @@ class Episode:
         record.truncation_reason = info.get("truncation_reason", "")
         self.state_key = info["state_key"]
         self.success = info.get("success", self.success)
+        await self._picture()
+
+    async def _picture(self) -> None:
+        """Stores what a person would see now, where that is wanted."""
+        folder, game, record = self.attempt.setup.screenshots, self.env.game, self.trajectory
+        if folder is None or not game.has_pictures:
+            return
+        try:
+            data = await self._call(game.screenshot, "screenshot")
+        except Fault as fault:  # a picture is no part of the episode
+            _log.warning("No picture of %s after %d turns: %s", record.trajectory_id, len(record.turns), fault.message)
+            return
+        path = picture_path(folder, record.trajectory_id, len(record.turns))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
     def fail(self, fault: Fault) -> None:
         """Ends the episode unscored."""

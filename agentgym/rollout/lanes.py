@@ -7,6 +7,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 from agentgym.core.env import AgentEnv
@@ -45,6 +46,8 @@ class Setup:
     forks: ForkRule | None = None
     context: ContextStrategy | None = None
     """What the policy reads of a long episode. None: everything."""
+    screenshots: Path | None = None
+    """Folder that pictures of the game go to, one a turn: ``<trajectory>/<turns played>.png``. None: nowhere."""
     gate: Gate | None = None
     """Shut while the policy's weights change. None: they don't."""
 
