@@ -56,6 +56,9 @@ class Episode:
         self.conversation: Conversation | None = None
         self.branches: list[Episode] = []
         self.deadline = float("inf")
+        self.context_tokens = min(
+            (n for n in (self.limits.context_tokens, self.policy.context) if n is not None), default=None
+        )
         self.trajectory = record or Trajectory(
             trajectory_id=job.trajectory_id,
             group_id=job.group_id,
@@ -308,8 +311,7 @@ class Episode:
     def _room(self, conversation: Conversation) -> int:
         """Tokens that the next message may have; ``_short_of`` names the tightest limit."""
         room = self.sampling.max_tokens
-        limits, prompt = self.limits, conversation.prompt_ids
-        context = min((n for n in (limits.context_tokens, self.policy.context) if n is not None), default=None)
+        limits, prompt, context = self.limits, conversation.prompt_ids, self.context_tokens
         if context is not None and prompt is not None and context - len(prompt) < room:
             room, self._short_of = context - len(prompt), "context_tokens"
         if limits.episode_tokens is not None and limits.episode_tokens - self.written < room:
