@@ -266,7 +266,7 @@ def test_a_server_that_was_never_there_ends_the_run():
         url = server.url
     made = OpenAIPolicy("m", url, attempts=2)
     try:
-        with pytest.raises(ConfigError, match="failed 2 times.*Is it running"):
+        with pytest.raises(ConfigError, match=r"failed 2 times.*Is it running"):
             asyncio.run(made.act(request()))
     finally:
         made.close()
