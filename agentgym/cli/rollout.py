@@ -126,7 +126,7 @@ def _run(
     with rollout_view(f"{config.env_id}  {config.policy.name}", config.episodes) as view:
 
         def on_episode(trajectory: Trajectory, tally: Tally, stored: int) -> None:
-            failures.update({fault.boundary: fault.message for fault in trajectory.faults})
+            failures.update({fault.boundary: fault.message for fault in trajectory.faults if not fault.survived})
             view.update(tally, stored)
 
         return run_until_signal(

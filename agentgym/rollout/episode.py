@@ -163,6 +163,8 @@ class Episode:
                 reply_span=reply_span,
             )
         )
+        for boundary, message in info.get("faults", ()):
+            record.faults.append(FaultRecord(boundary, message, index, survived=True))
         record.final_observation = observation
         record.terminated, record.truncated = terminated, truncated
         record.truncation_reason = info.get("truncation_reason", "")
