@@ -98,7 +98,8 @@ def rollout(
             found = plan_of(config, out, resume=resume, workers=workers)
             print_json(found) if as_json else print_summary(found)
             return
-        ended = _run(config, out, resume=resume, concurrency=concurrency, workers=workers)
+        failures: dict[str, str] = {}
+        ended = _run(config, out, failures, resume=resume, concurrency=concurrency, workers=workers)
         summary = summarise(out) if (out / "run.json").exists() else {}
         if as_json:
             print_json({**summary, "out": str(out), "interrupted": ended != 0})
@@ -108,10 +109,17 @@ def rollout(
     if ended:
         typer.echo(f"Interrupted. Everything that was finished is stored; go on with: --resume --out {out}", err=True)
         raise typer.Exit(ended)
+    for boundary, message in failures.items():
+        typer.echo(f"agentgym: the last failure of the boundary {boundary}: {message}", err=True)
+    if not summary["scored"]:
+        typer.echo("agentgym: not one episode was scored.", err=True)
+        raise typer.Exit(1)
 
 
-def _run(config: RunConfig, out: Path, *, resume: bool, concurrency: int, workers: str) -> int:
-    """Plays; returns the exit code that a signal asks for, or 0."""
+def _run(
+    config: RunConfig, out: Path, failures: dict[str, str], *, resume: bool, concurrency: int, workers: str
+) -> int:
+    """Plays; returns the exit code that a signal asks for, or 0. Fills ``failures``: boundary -> last message."""
     from agentgym.cli.live import rollout_view
     from agentgym.cli.signals import run_until_signal
     from agentgym.core.records import Trajectory
@@ -123,6 +131,7 @@ def _run(config: RunConfig, out: Path, *, resume: bool, concurrency: int, worker
     with rollout_view(f"{config.env_id}  {config.policy.name}", config.episodes) as view:
 
         def on_episode(trajectory: Trajectory, tally: Tally, stored: int) -> None:
+            failures.update({fault.boundary: fault.message for fault in trajectory.faults if not fault.survived})
             view.update(tally, stored)
 
         return run_until_signal(

@@ -44,8 +44,8 @@ def show(
 
 def headline(trajectory: Trajectory) -> str:
     """One line: id, task, how it ended, what it was worth."""
-    if trajectory.faults:
-        ended = f"fault ({trajectory.faults[0].boundary})"
+    if trajectory.fatal is not None:
+        ended = f"fault ({trajectory.fatal.boundary})"
     elif trajectory.truncated:
         ended = f"truncated ({trajectory.truncation_reason})"
     else:
@@ -83,7 +83,9 @@ def print_episode(trajectory: Trajectory, limit: int | None, screenshots: Path |
     console.print(escape(_cut(trajectory.final_observation, limit)), style="dim")
     _print_picture(console, trajectory, len(trajectory.turns), screenshots)
     for fault in trajectory.faults:
-        console.print(escape(f"fault at the {fault.boundary} in turn {fault.turn + 1}: {fault.message}"), style="red")
+        told = " (the agent went on)" if fault.survived else ""
+        line = f"fault at the {fault.boundary} in turn {fault.turn + 1}{told}: {fault.message}"
+        console.print(escape(line), style="red")
     console.print(f"[bold]total {trajectory.total_reward:+.3f}[/bold]")
 
 

@@ -475,6 +475,8 @@ class AgentEnv(gymnasium.Env[str, str]):
         }
         if turn.tags:
             info["tags"] = turn.tags
+        if turn.faults:
+            info["faults"] = [(str(fault.boundary), fault.message) for fault in turn.faults]
         if turn.success is not None:
             info["success"] = turn.success
         if turn.problem:
@@ -495,7 +497,7 @@ class AgentEnv(gymnasium.Env[str, str]):
 class _Turn:
     """What the calls of one message added up to."""
 
-    __slots__ = ("components", "executable", "problem", "replies", "success", "tags", "terminal", "valid")
+    __slots__ = ("components", "executable", "faults", "problem", "replies", "success", "tags", "terminal", "valid")
 
     def __init__(self, valid: bool) -> None:
         self.valid = valid
@@ -505,6 +507,7 @@ class _Turn:
         self.problem = ""
         self.components: dict[str, float] = {}
         self.tags: list[str] = []
+        self.faults: list[Fault] = []
         self.replies: list[tuple[Action | None, str]] = []
 
     def take(self, action: Action, outcome: Outcome) -> None:
@@ -517,6 +520,8 @@ class _Turn:
         if outcome.success is not None:
             self.success = outcome.success
         self.tags.extend(outcome.tags)
+        if outcome.fault is not None:
+            self.faults.append(outcome.fault)
 
     _NATIVE: ClassVar[Mapping[str, Any]] = {
         FORMAT.name: lambda turn: float(turn.valid),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from agentgym.core.actions import Action, Tool
-from agentgym.core.errors import UnsupportedError
+from agentgym.core.errors import Fault, UnsupportedError
 from agentgym.core.formats import ActionFormat
 from agentgym.core.policy import Layout
 from agentgym.core.rewards import Component, RewardScheme
@@ -42,6 +42,8 @@ class Outcome:
     """Whether the task is solved; None while that is unknown."""
     tags: tuple[str, ...] = ()
     """What kind of turn this was (``plan``, ``explore``, ``answer``), for methods that ask."""
+    fault: Fault | None = None
+    """A failure outside the agent that the episode goes on from: told in the observation, kept in the record."""
 
 
 @dataclass(frozen=True, slots=True)

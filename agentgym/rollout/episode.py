@@ -65,6 +65,9 @@ class Episode:
         self.conversation: Conversation | None = None
         self.branches: list[Episode] = []
         self.deadline = float("inf")
+        self.context_tokens = min(
+            (n for n in (self.limits.context_tokens, self.policy.context) if n is not None), default=None
+        )
         self.trajectory = record or Trajectory(
             trajectory_id=job.trajectory_id,
             group_id=job.group_id,
@@ -170,6 +173,8 @@ class Episode:
                 reply_span=reply_span,
             )
         )
+        for boundary, message in info.get("faults", ()):
+            record.faults.append(FaultRecord(boundary, message, index, survived=True))
         record.final_observation = observation
         record.terminated, record.truncated = terminated, truncated
         record.truncation_reason = info.get("truncation_reason", "")
@@ -333,8 +338,7 @@ class Episode:
     def _room(self, conversation: Conversation) -> int:
         """Tokens that the next message may have; ``_short_of`` names the tightest limit."""
         room = self.sampling.max_tokens
-        limits, prompt = self.limits, conversation.prompt_ids
-        context = min((n for n in (limits.context_tokens, self.policy.context) if n is not None), default=None)
+        limits, prompt, context = self.limits, conversation.prompt_ids, self.context_tokens
         if context is not None and prompt is not None and context - len(prompt) < room:
             room, self._short_of = context - len(prompt), "context_tokens"
         if limits.episode_tokens is not None and limits.episode_tokens - self.written < room:

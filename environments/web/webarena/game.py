@@ -84,7 +84,7 @@ class WebArenaGame(Game):
         self,
         tasks: str = "",
         sites: Mapping[str, str] | None = None,
-        dialect: Dialect = "webarena",
+        dialect: str = "webarena",
         judge: Judge | Mapping[str, Any] | None = None,
         auth: str = "",
         reset: Sequence[str] = (),
@@ -100,10 +100,11 @@ class WebArenaGame(Game):
             raise unknown_name("dialect", str(dialect), DIALECTS)
         if isinstance(reset, str):
             raise ConfigError(f"reset is a command as a list of words, got {reset!r}.")
-        self._dialect, self._strict, self._auth, self._reset = dialect, strict, auth, tuple(reset)
+        self._dialect: Dialect = "vwa" if dialect == "vwa" else "webarena"
+        self._strict, self._auth, self._reset = strict, auth, tuple(reset)
         self._judge = make_judge(judge)
         self._places = addresses(sites or {})
-        self._tasks = WebArenaTasks(tasks, self._places, dialect, judged=self._judge is not None, auth=auth)
+        self._tasks = WebArenaTasks(tasks, self._places, self._dialect, judged=self._judge is not None, auth=auth)
         self._deployment = _Watched(self._places, transport)
         self._browser: SiteBrowser | None = None
 

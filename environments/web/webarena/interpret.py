@@ -322,7 +322,9 @@ def _combined(sign: str, left: Any, right: Any) -> Any:
         return _number(left) + _number(right) if numbers and _plain(left, right) else _text(left) + _text(right)
     if sign == "-":
         return _number(left) - _number(right)
-    a, b = (_number(left), _number(right)) if numbers or not _both_text(left, right) else (left, right)
+    a: Any
+    b: Any
+    a, b = (left, right) if _both_text(left, right) else (_number(left), _number(right))
     return {"<": a < b, ">": a > b, "<=": a <= b, ">=": a >= b}[sign]
 
 
