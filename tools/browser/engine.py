@@ -41,8 +41,6 @@ _FLAGS = (
     f"--disable-features={','.join(_OFF)}",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # or scripts reach ports of this machine
     "--dns-prefetch-disable",
-    "--disable-threaded-compositing",
-    "--disable-threaded-animation",
     "--font-render-hinting=none",
     "--disable-lcd-text",
     "--hide-scrollbars",

@@ -26,9 +26,10 @@ def chromium_path() -> str:
     """The Chromium to start: what the environment variable names, else the first of the usual names on the path."""
     named = os.environ.get(ENVIRONMENT, "")
     if named:
-        if not shutil.which(named):
+        path = shutil.which(named)
+        if path is None:
             raise ConfigError(f"{ENVIRONMENT} names {named!r}, which can't be executed.")
-        return named
+        return path
     found = next((path for path in map(shutil.which, NAMES) if path), None)
     if found is None:
         raise ConfigError(

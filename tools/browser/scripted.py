@@ -59,6 +59,10 @@ class ScriptedBrowser(WildBrowser):
         self._due += wait
         self.attempt(work)
 
+    def call(self, script: str, argument: Any = None) -> Any:
+        """Evaluates a script in the page."""
+        return self._run(self.handle.evaluate(script, argument))
+
     def load_page(self, url: str) -> None:
         """Opens a page and waits until its scripts have begun."""
         self.open(url)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from agentgym.core.actions import clip
 from agentgym.core.errors import Boundary, Fault
@@ -20,8 +20,6 @@ from agentgym.tools.browser.pages import MAX_HOPS
 from agentgym.tools.browser.transport import Transport
 from agentgym.tools.browser.urls import AllowList
 
-QUIET = 0.06
-"""Seconds without a request after which a page is taken to stay."""
 MAX_NOTES = 6
 """Things that happened during one action and are told."""
 
@@ -41,6 +39,11 @@ class WildBrowser(ChromiumBrowser):
         recycled: Episodes that share a context; 0 for one.
         stays: Actions are known not to lead to other pages, so none is waited for.
     """
+
+    quiet = 0.06
+    """Seconds without a request after which a page is taken to stay."""
+    patience = 60.0
+    """Seconds that a page which keeps asking is waited for, within the action's deadline."""
 
     def __init__(
         self,
@@ -171,9 +174,9 @@ class WildBrowser(ChromiumBrowser):
 
     async def _rest(self) -> None:
         """Waits until the page asks for nothing any more."""
-        loop = asyncio.get_running_loop()
-        while self._server.busy or loop.time() - self._server.last < QUIET:
-            await asyncio.sleep(QUIET / 4)
+        end = time.monotonic() + self.patience
+        while time.monotonic() < end and (self._server.busy or time.monotonic() - self._server.last < self.quiet):
+            await asyncio.sleep(self.quiet / 4)
         while self.left > 0:
             with contextlib.suppress(Exception):  # a page that never gets there is read as it is
                 await self.tab.handle.wait_for_load_state("domcontentloaded", timeout=250)
@@ -201,8 +204,9 @@ class WildBrowser(ChromiumBrowser):
             return
         problem = "" if url == BLANK else self.allow.problem(url)
         if problem:
-            lost = urlsplit(url).scheme == "chrome-error"
-            self._note("closed" if lost else "forbidden_url", "That page did not come." if lost else problem)
+            if not self._server.alive:
+                raise Fault(Boundary.TOOL, "Chromium can't reach the site server.", retryable=True)
+            self._note("forbidden_url", problem)
             await tab.handle.goto(tab.history[tab.place], wait_until="domcontentloaded")
             return
         tab.history[tab.place + 1 :] = [url]

@@ -18,7 +18,7 @@ from agentgym.core.tasks import GeneratedTasks, Task, TaskSource
 from agentgym.environments.web.game import error_text
 from agentgym.environments.web.miniwob.experts import SOLVED
 from agentgym.environments.web.miniwob.files import HOST, FileSite, html_folder, names
-from agentgym.environments.web.miniwob.restarted import RESTARTED
+from agentgym.environments.web.miniwob.loaded import LOADED
 from agentgym.tools.browser.actions import COORDINATES, CORE
 from agentgym.tools.browser.browser import Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
@@ -93,7 +93,8 @@ class MiniWoBGame(Game):
     blind_guess = 0.3
     """Some pages have two or three things to click, one of which is right."""
 
-    _restarted = RESTARTED
+    _loaded = LOADED
+    """Tasks whose page is loaded afresh for every episode."""
 
     def __init__(self, subset: str | Sequence[str] = "solved", folder: str = "") -> None:
         self._folder = html_folder(folder)
@@ -146,7 +147,7 @@ class MiniWoBGame(Game):
         """Loads the page, or starts it once more where that is known to leave nothing of the episode before."""
         browser, name = self.browser, self.state.name
         url = f"http://{HOST}/miniwob/{name}.html"
-        if name not in self._restarted or not browser.again(url):
+        if name in self._loaded or not browser.again(url):
             browser.restart()
             try:
                 browser.load_page(url)

@@ -60,7 +60,7 @@ class SiteKind:
         missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if missing:
             raise MissingExtraError(
-                f"The site {self.name!r} needs {', '.join(map(repr, missing))}, which is not installed. Install it "
+                f"The site {self.name!r} needs {', '.join(repr(name) for name in missing)}, which is not installed. Install it "
                 f"with: pip install 'agentgym-kit[{self.extra}]'"
             )
 

@@ -1,3 +1,0 @@
-"""Tasks whose page can be started once more without being loaded afresh."""
-
-RESTARTED = frozenset()
