@@ -79,9 +79,10 @@ REFILL = """(values) => {
 }"""
 
 
-def reader(probe: str) -> str:
-    """Lets the page's clock run on, evaluates ``probe`` and reads the page: its result is both of theirs."""
-    return f"""([span, limits]) => {{
+def reader(probe: str, before: str = "() => 0") -> str:
+    """Runs ``before``, lets the page's clock run on, evaluates ``probe`` and reads the page: the last two's results."""
+    return f"""([argument, span, limits]) => {{
+  ({before.strip().rstrip(";")})(argument);
   if (window.__agentgymRun) window.__agentgymRun(span);
   return [({probe})(), ({LIVE.strip().rstrip(";")})(limits)];
 }}"""

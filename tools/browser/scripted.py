@@ -18,6 +18,7 @@ from agentgym.tools.browser.wild import WildBrowser
 
 SETTLE = 500
 """Milliseconds that pass on the page's clock after an action: transitions of the usual libraries are over by then."""
+_NOTHING = ("() => 0", None)
 MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
@@ -30,6 +31,7 @@ class ScriptedBrowser(WildBrowser):
 
     _due = 0.0
     """Milliseconds of the page's clock that pass before the next reading."""
+    _first: tuple[str, Any] = _NOTHING
     _probed: Any = None
 
     async def _prepare(self, context: Any) -> None:
@@ -40,8 +42,16 @@ class ScriptedBrowser(WildBrowser):
         if self.tab.fresh or self.tab.handle.url == BLANK:
             return None
         span, self._due = self._due, 0.0
-        self._probed, found = await self.tab.handle.evaluate(reader(self.probe), [span, [MAX_NODES, MAX_DEPTH]])
+        (script, argument), self._first = self._first, _NOTHING
+        given = [argument, span, [MAX_NODES, MAX_DEPTH]]
+        self._probed, found = await self.tab.handle.evaluate(reader(self.probe, script), given)
         return found
+
+    def run_first(self, script: str, argument: Any, wait: float) -> None:
+        """Has a script run right before the next reading, and time pass after it."""
+        self._first = (script, argument)
+        self._due += wait
+        self._forget()
 
     @property
     def probed(self) -> Any:

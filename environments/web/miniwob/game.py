@@ -153,7 +153,7 @@ class MiniWoBGame(Game):
                 browser.load_page(url)
             except Refused as error:
                 raise Fault(Boundary.ENVIRONMENT, f"{name} can't be opened: {error.message}") from error
-        browser.perform(browser.handle.evaluate(_START, self.state.seed), 100)
+        browser.run_first(_START, self.state.seed, 100)
         for _ in range(100):
             if browser.probed[2]:
                 return
