@@ -34,7 +34,8 @@ def check(
     for name in only:
         if name not in known:
             raise unknown_name("check", name, known)
-    subject = subject_of(full_id(env_id), tasks=tasks, cheat_tasks=cheat_tasks, **key_values(env_arg, "--env-arg"))
+    kwargs = key_values(env_arg, "--env-arg")
+    subject = subject_of(full_id(env_id), tasks=tasks, cheat_tasks=cheat_tasks, env_kwargs=kwargs)
     results = run_checks(subject, only=tuple(only), on_result=None if as_json else _print)
     if as_json:
         print(json.dumps([asdict(result) for result in results], indent=2))

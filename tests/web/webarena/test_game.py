@@ -10,6 +10,7 @@ import agentgym
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, Fault
 from agentgym.environments.web.webarena.grade import Ending, Grader
+from agentgym.testing.conformance import check_agent_env
 from tests.web.webarena.served import Forum, book, picture, served, target, task
 
 EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
@@ -495,3 +496,11 @@ def test_strict_grading_limits_answers(tmp_path):
     ending = Ending("gold " + "x" * 2_000, "http://x/", None)
     assert Grader(config, "", "webarena", None, None)(ending) == {"string_match": 1.0}
     assert Grader(config, "", "webarena", None, None, strict=True)(ending) == {"string_match": 0.0}
+
+
+def test_conformance(tmp_path):
+    tasks = [task(n, "__REDDIT__", intent=f"Task {n}", reference_answers={"exact_match": str(n)}) for n in range(6)]
+    (tmp_path / "t.json").write_text(json.dumps(tasks))
+    with served(Forum()) as url:
+        kwargs = {"tasks": str(tmp_path / "t.json"), "sites": {"reddit": url}}
+        check_agent_env("agentgym/WebArena-v0", tasks=3, cheat_tasks=5, env_kwargs=kwargs)
