@@ -14,8 +14,8 @@ def sites() -> None:
     """List the sites."""
     from agentgym.environments.web.sites import SITES
 
-    for host in SITES:
-        print(host.removesuffix(".test"))
+    for name, kind in SITES.items():
+        print(f"{name}  (agentgym-kit[{kind.extra}])")
 
 
 @app.command("serve")
@@ -25,14 +25,11 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
 ) -> None:
     """Open a site for a browser on this machine. What is changed is forgotten at the end."""
-    from agentgym.core.errors import ConfigError, unknown_name
-    from agentgym.environments.web.sites import SITES
+    from agentgym.core.errors import ConfigError
+    from agentgym.environments.web.sites import site_named
     from agentgym.environments.web.sites.serve import serve_site
 
-    host = f"{site.removesuffix('.test')}.test"
-    if host not in SITES:
-        raise unknown_name("site", site, [name.removesuffix(".test") for name in SITES])
-    made = SITES[host]()
+    made = site_named(site.removesuffix(".test")).make()
     made.restore(made.golden(world))
     try:
         serve_site(made, port, lambda number: print(f"serving {site} at http://127.0.0.1:{number}/", flush=True))

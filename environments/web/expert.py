@@ -6,7 +6,8 @@ import numpy as np
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.game import WebGame
-from agentgym.environments.web.guide import Guide, control_kinds, labels
+from agentgym.environments.web.guide import control_kinds, labels
+from agentgym.environments.web.sites import SITES
 from agentgym.environments.web.tasks import template
 
 _WORDS = ("Ada", "12", "done", "555-1234", "a@b.example", "")
@@ -23,8 +24,9 @@ class WebExpert:
         state = self.game.state
         progress = state.progress
         seen = frozenset(progress.goal.evidence[i] for i in progress.seen)
-        guide = Guide(self.game.browser, self.game.changes, progress.asked, seen)
-        return template(state.template).solve(guide, state.notes)
+        way = template(state.template)
+        home = SITES[way.sites[0]].home
+        return way.solve(way.guide(self.game.browser, self.game.changes, progress.asked, seen, home), state.notes)
 
     def mistake(self, rng: np.random.Generator) -> Action:
         """See ``Expert.mistake``: wrong links, wrong values, going back, references that aren't there."""

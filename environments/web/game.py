@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from agentgym.core.actions import Action, Tool
-from agentgym.core.errors import Boundary, Fault, unknown_name
+from agentgym.core.errors import Boundary, ConfigError, Fault, unknown_name
 from agentgym.core.game import Capabilities, Game, Observation, Outcome
 from agentgym.core.rewards import RewardScheme
 from agentgym.core.seeding import digest
@@ -23,7 +23,7 @@ from agentgym.environments.web.sites.site import Site
 from agentgym.environments.web.state import Progress
 from agentgym.environments.web.tasks import WebTasks
 from agentgym.tools.browser.actions import CORE, INFEASIBLE
-from agentgym.tools.browser.browser import Browser, Done, Refused
+from agentgym.tools.browser.browser import DEADLINE, Browser, Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
 from agentgym.tools.browser.text import TextBrowser, TextState
 from agentgym.tools.browser.transport import Router
@@ -40,6 +40,7 @@ class WebState:
     progress: Progress
     notes: Mapping[str, Any]
     template: str
+    closed: tuple[str, ...] = ()
     key: str = ""
     browser: Any = None
     """State of the text backend; the Chromium backend keeps its own."""
@@ -51,13 +52,15 @@ class WebGame(Game):
     Args:
         templates: Names of the templates that tasks are made from; empty for all.
         injected: Share of tasks in which pages carry orders to the agent, which it must not follow.
+        sites: Names of the sites that tasks run on, or ``all``; empty for those that the templates need, or else
+            the first-party ones.
     """
 
     components = COMPONENTS
     schemes: ClassVar[Mapping[str, RewardScheme]] = SCHEMES
     formats = (CallFormat(), "json")
     tools: tuple[Tool, ...] = CORE
-    capabilities = Capabilities()
+    capabilities = Capabilities(blocking=True)
     max_turns = 40
     max_tool_calls = 80
     expert = "agentgym.environments.web.expert:WebExpert"
@@ -69,10 +72,20 @@ class WebGame(Game):
         )
     }  # fmt: skip
 
-    def __init__(self, templates: Sequence[str] = (), injected: float = 0.0) -> None:
-        self._tasks = WebTasks(tuple(templates), injected)
-        self._sites: dict[str, Site] = {}
+    def __init__(
+        self,
+        templates: Sequence[str] = (),
+        injected: float = 0.0,
+        sites: Sequence[str] | str = (),
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._tasks = WebTasks(templates, injected, sites)
+        if not 0.0 < deadline < 3_600.0:
+            raise ConfigError(f"deadline is the number of seconds that one action may take, not {deadline!r}.")
+        self._deadline = deadline
+        self._sites: dict[str, Site] = {}  # by name
         self._router = Router({})
+        self._allow = AllowList(frozenset())
         self._browser: Browser | None = None
 
     @property
@@ -101,22 +114,27 @@ class WebGame(Game):
     @property
     def changes(self) -> tuple[Change, ...]:
         """Net changes of all sites' databases."""
-        return tuple(change for site in self._sites.values() for change in site.changes())
+        if len(self._sites) == 1:
+            (site,) = self._sites.values()
+            return site.changes()
+        return tuple(replace(item, site=name) for name, site in self._sites.items() for item in site.changes())
 
-    def _open_sites(self) -> None:
-        """Makes this instance's own copies, once."""
-        if not self._sites:
-            self._sites = {host: make() for host, make in SITES.items()}
-            self._router = Router(self._sites)
-
-    @property
-    def _allow(self) -> AllowList:
-        return AllowList(frozenset(self._sites))
+    def _open_sites(self, names: Sequence[str], closed: Sequence[str]) -> None:
+        """This instance's own copies of the sites that a task runs on; others are let go."""
+        for name in [name for name in self._sites if name not in names]:
+            self._sites.pop(name).close()
+        for name in names:
+            if name not in self._sites:
+                self._sites[name] = SITES[name].make()
+        self._sites = {name: self._sites[name] for name in names}
+        self._router.sites = {site.host: site for site in self._sites.values()}
+        self._router.log.clear()
+        self._allow = AllowList(frozenset(self._router.sites), tuple(closed))
 
     def _fresh_browser(self) -> Browser:
         """An empty browser for a new episode."""
         self.state.browser = TextState()
-        return TextBrowser(self._router, self._allow, self.state.browser)
+        return TextBrowser(self._router, self._allow, self.state.browser, deadline=self._deadline)
 
     def _saved_browser(self) -> Any:
         """The browser as plain data; None where it is part of the state."""
@@ -124,17 +142,18 @@ class WebGame(Game):
 
     def _restored_browser(self, saved: Any) -> Browser:
         """Inverse of ``_saved_browser``."""
-        return TextBrowser(self._router, self._allow, self.state.browser)
+        return TextBrowser(self._router, self._allow, self.state.browser, deadline=self._deadline)
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """See ``Game.start``."""
-        self._open_sites()
-        for site in self._sites.values():
-            site.restore(site.golden(task.data["world"]), tuple(task.data["edits"]))
-        self._router.log.clear()
-        goal = Goal.from_dict(task.reference["goal"])
         data = task.data
-        self.state = WebState(data["text"], Progress.start(goal), data["notes"], data["template"])
+        self._open_sites(data["sites"], data["closed"])
+        for name, site in self._sites.items():
+            site.restore(site.golden(data["world"]), tuple(data["edits"][name]))
+        goal = Goal.from_dict(task.reference["goal"])
+        self.state = WebState(
+            data["text"], Progress.start(goal), data["notes"], data["template"], tuple(data["closed"])
+        )
         self._browser = self._fresh_browser()
         try:
             self._browser.open(data["start"])
@@ -157,6 +176,7 @@ class WebGame(Game):
             return self._end(str(action.arguments["reason"]), infeasible=True)
         browser, progress = self.browser, self.state.progress
         done = browser.do(action.name, action.arguments)
+        changes = self.changes  # raises where a site has died: what it held is lost
         if not done.executable:
             parts = {"invalid_action": -1.0} if done.category in _INVALID else {}
             return Outcome(error_text(done), parts, executable=False, tags=("refused", done.category))
@@ -164,7 +184,7 @@ class WebGame(Game):
         log = self._router.log
         parts |= progress.requests(log)
         log.clear()
-        parts |= progress.database(self.changes)
+        parts |= progress.database(changes)
         self.state.key = self._key()
         text = browser.observe(error_text(done))
         parts |= progress.read(text)
@@ -186,7 +206,8 @@ class WebGame(Game):
     def _key(self) -> str:
         """Digest of what every tab shows, what was changed, and whether the user was asked."""
         changed = tuple(
-            (change.table, change.row, change.after and tuple(change.after.items())) for change in self.changes
+            (change.site, change.table, change.row, change.after and tuple(change.after.items()))
+            for change in self.changes
         )
         return digest(self.browser.shown(), changed, self.state.progress.asked)
 
@@ -198,24 +219,24 @@ class WebGame(Game):
 
     def save(self) -> Any:
         """State, browser and databases, exactly."""
-        data = {host: site.snapshot() for host, site in self._sites.items()}
+        data = {name: site.snapshot() for name, site in self._sites.items()}
         return pickle.dumps((self.state, data, self._saved_browser()), protocol=pickle.HIGHEST_PROTOCOL)
 
     def load(self, saved: Any) -> None:
         """See ``Game.load``."""
-        self._open_sites()
         self.state, data, browser = pickle.loads(saved)
-        for host, site in self._sites.items():
-            site.restore(data[host])
-        self._router.log.clear()
+        self._open_sites(tuple(data), self.state.closed)
+        for name, site in self._sites.items():
+            site.restore(data[name])
         self._browser = self._restored_browser(browser)
         self._router.log.clear()
 
     def clone(self) -> WebGame:
         """See ``Game.clone``."""
         other = type(self).__new__(type(self))
-        other._tasks = self._tasks
+        other._tasks, other._deadline = self._tasks, self._deadline
         other._sites, other._router, other._browser = {}, Router({}), None
+        other._allow = AllowList(frozenset())
         other.state = None
         return other
 
@@ -253,7 +274,8 @@ class ChromiumWebGame(WebGame):
         from agentgym.tools.browser.chromium import ChromiumBrowser
 
         if self._chromium is None:
-            self._chromium = ChromiumBrowser(self._router, self._allow)
+            self._chromium = ChromiumBrowser(self._router, self._allow, deadline=self._deadline)
+        self._chromium.admit(self._allow)
         self._chromium.restart()
         browser: Browser = self._chromium
         return browser

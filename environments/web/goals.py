@@ -30,6 +30,12 @@ class Want:
     """Columns that must have these values. Of a changed row, no other column may differ."""
     row: int = 0
     """Key of the row to change or delete."""
+    site: str = ""
+    """Name of the site that has the table; empty where only one has."""
+
+    def about(self, change: Change) -> bool:
+        """Whether a change is in this table."""
+        return self.table == change.table and self.site in ("", change.site)
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,14 @@ class Place:
 
     path: str
     query: Mapping[str, str]
+    host: str = ""
+    """Host; empty for any."""
 
-    def matches(self, path: str, query: str) -> bool:
+    def matches(self, path: str, query: str, host: str = "") -> bool:
         """Whether an address is this page."""
         found = {key: value for key, value in form_decoded(query) if value}
-        return path == self.path and found == {key: value for key, value in self.query.items() if value}
+        here = path == self.path and self.host in ("", host)
+        return here and found == {key: value for key, value in self.query.items() if value}
 
 
 @dataclass(frozen=True)
@@ -121,11 +130,11 @@ def standing(goal: Goal, changes: Sequence[Change]) -> Standing:
 def _fulfilled(want: Want, changes: Sequence[Change]) -> tuple[float, Change | None]:
     """Share of a want, and the change that counts as its own. Columns beside it stay to be judged as strays."""
     if want.op == "add":
-        added = [change for change in changes if change.table == want.table and change.before is None]
+        added = [change for change in changes if want.about(change) and change.before is None]
         best = max(added, key=lambda change: _equal(want.values, change.after), default=None)
         share = _equal(want.values, best.after) if best is not None else 0.0
         return (share, best) if share >= 0.5 else (0.0, None)
-    own = next((change for change in changes if (change.table, change.row) == (want.table, want.row)), None)
+    own = next((change for change in changes if want.about(change) and change.row == want.row), None)
     if own is None:
         return 0.0, None
     if want.op == "delete":
@@ -149,7 +158,7 @@ def _stray(change: Change, wants: Iterable[Want]) -> int:
     wanted = {
         column
         for want in wants
-        if want.op == "change" and (want.table, want.row) == (change.table, change.row)
+        if want.op == "change" and want.about(change) and want.row == change.row
         for column in want.values
     }
     return sum(column not in wanted for column in change.columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import place_of
@@ -24,14 +25,19 @@ class Guide:
         browser: The browser.
         changes: Net changes of the database so far.
         asked: Whether the user was asked already, and what the reply was.
+        seen: Pieces of evidence that were read so far.
+        home: Address of the first page of the task's (first) site.
     """
 
-    def __init__(self, browser: Browser, changes: tuple[Change, ...], asked: str, seen: frozenset[str]) -> None:
+    def __init__(
+        self, browser: Browser, changes: tuple[Change, ...], asked: str, seen: frozenset[str], home: str
+    ) -> None:
         self.page: Page = browser.page
         self.changes = changes
         self.asked = asked
         self.seen = seen
-        """Pieces of evidence that were read so far."""
+        self.home = home
+        self.host = urlsplit(self.page.url).hostname or ""
         self.path, query = place_of(self.page.url)
         self.query: Mapping[str, str] = dict(form_decoded(query))
         self._namer = Namer(self.page.document)
@@ -46,6 +52,10 @@ class Guide:
                 return f"a{number}", element
         return None
 
+    def added(self, table: str) -> Mapping[str, Any] | None:
+        """The first row that was added to a table; None where there is none."""
+        return next((item.after for item in self.changes if item.table == table and item.before is None), None)
+
     def sent(self, table: str, row: int = 0) -> bool:
         """Whether a row of a table was changed (any, where no row is named)."""
         return any(change.table == table and row in (0, change.row) for change in self.changes)
@@ -57,9 +67,26 @@ class Guide:
         found = self.find(role, name)
         return Action("click", {"bid": found[0]}) if found else None
 
+    def follow(self, address: str) -> Action | None:
+        """A click on the first link whose address ends with this; None where there is none."""
+        for number, index in enumerate(self.page.view.refs, 1):
+            element = self.page.document.elements[index]
+            if element.tag == "a" and element.attrs.get("href", "").endswith(address):
+                return Action("click", {"bid": f"a{number}"})
+        return None
+
+    def put(self, field: str, value: Any) -> Action | None:
+        """Gives the control that a form calls ``field`` its value; None when it has it, or isn't there."""
+        for number, index in enumerate(self.page.view.refs, 1):
+            element = self.page.document.elements[index]
+            if element.attrs.get("name") == field:
+                kind = {"choose": "combobox", "click": "checkbox"}.get(control_kinds(element), "textbox")
+                return self._set(f"a{number}", element, kind, value)
+        return None
+
     def enter(self, label: str, value: Any) -> Action | None:
         """Gives the control of a label its value; None when it has it, or isn't there."""
-        for role in ("textbox", "searchbox", "spinbutton", "combobox", "checkbox", "radio"):
+        for role in ("textbox", "searchbox", "spinbutton", "Date", "combobox", "checkbox", "radio"):
             found = self.find(role, label)
             if found is not None:
                 return self._set(found[0], found[1], role, value)
@@ -86,13 +113,21 @@ class Guide:
                 return action
         return self.click("button", button) or self.away()
 
+    def fill_fields(self, values: Mapping[str, Any], button: str) -> Action:
+        """Like ``fill_in``, for controls by what their form calls them, or by label."""
+        for field, value in values.items():
+            action = self.put(field, value) or self.enter(field, value)
+            if action is not None:
+                return action
+        return self.click("button", button) or self.away()
+
     def answer(self, text: Any) -> Action:
         """Ends the task with an answer."""
         return Action("send_msg_to_user", {"text": str(text)})
 
     def away(self) -> Action:
         """Out of a corner: to the overview, by link or by address."""
-        return self.click("link", "Overview") or Action("goto", {"url": "http://book.test/"})
+        return self.click("link", "Overview") or Action("goto", {"url": self.home})
 
     # ------------------------------------------------------------------ the address book
 

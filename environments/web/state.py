@@ -49,9 +49,11 @@ class Progress:
             if request.method != "GET" or request.status != 200:
                 continue
             for number, place in enumerate(goal.visited):
-                if number not in self.visited and place.matches(request.path, request.query):
+                if number not in self.visited and place.matches(request.path, request.query, request.host):
                     self.visited.append(number)
-            if self.reached < len(goal.route) and goal.route[self.reached].matches(request.path, request.query):
+            if self.reached < len(goal.route) and goal.route[self.reached].matches(
+                request.path, request.query, request.host
+            ):
                 self.reached += 1
         parts: dict[str, float] = {}
         if goal.route:
@@ -126,7 +128,8 @@ class Progress:
 
     def _holds(self, now: Standing, url: str) -> bool:
         goal = self.goal
-        shown = goal.final is None or (goal.final.matches(*place_of(url)) and urlsplit(url).hostname is not None)
+        host = urlsplit(url).hostname or ""
+        shown = goal.final is None or (goal.final.matches(*place_of(url), host) and host != "")
         return (
             now.share == 1.0
             and now.wrong == 0

@@ -1,23 +1,20 @@
-"""What a template of tasks is, and the worlds that templates draw from."""
+"""What a template of tasks is."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import Goal
-from agentgym.environments.web.sites.book.world import golden
+from agentgym.environments.web.guide import Guide
+from agentgym.environments.web.sites import SITES
+from agentgym.environments.web.sites.world import World
 
-if TYPE_CHECKING:
-    from agentgym.environments.web.guide import Guide
-
-Row = dict[str, Any]
+__all__ = ["Draft", "Template", "World"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,12 @@ class Draft:
     goal: Goal
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What the expert needs to know."""
-    start: str = "http://book.test/"
+    start: str = ""
+    """Address of the first page; empty for the home of the template's first site."""
+    edits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Site -> SQL that prepares its database for this task. What it does is no change."""
+    closed: tuple[str, ...] = ()
+    """Patterns of addresses (``host/path?query``, shell wildcards) that may not be opened: ways round the task."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +41,17 @@ class Template:
     kind: str
     """look up, compare, navigate, create, edit, delete, infeasible or confirm."""
     difficulty: float
-    make: Callable[[World, np.random.Generator], Draft]
-    solve: Callable[[Guide, Mapping[str, Any]], Action]
-    """The next action from wherever the episode stands."""
+    make: Callable[[Any, np.random.Generator], Draft]
+    """Draws a task: from the World of its site, or from a mapping of site -> World where it has several."""
+    solve: Callable[[Any, Mapping[str, Any]], Action]
+    """The next action from wherever the episode stands, by a ``guide`` and the draft's notes."""
     held_out: bool = False
+    sites: tuple[str, ...] = ("book",)
+    """Names of the sites that a task runs on, and that can be reached during it."""
+    guide: Callable[..., Guide] = Guide
+    """What the expert sees through; of the site that it mostly works on."""
 
-
-class World:
-    """A golden database to draw tasks from."""
-
-    def __init__(self, world: int) -> None:
-        self._db = sqlite3.connect(":memory:", check_same_thread=False)
-        self._db.deserialize(golden(world))
-        self._known: dict[tuple[str, tuple[Any, ...]], list[Row]] = {}
-
-    def rows(self, sql: str, *values: Any) -> list[Row]:
-        """All rows of a query, as dicts. Asked once: the database never changes."""
-        found = self._known.get((sql, values))
-        if found is None:
-            cursor = self._db.execute(sql, values)
-            names = [item[0] for item in cursor.description]
-            found = self._known[sql, values] = [dict(zip(names, row, strict=True)) for row in cursor]
-        return found
-
-    def one(self, rng: np.random.Generator, sql: str, *values: Any) -> Row:
-        """A random row of a query."""
-        found = self.rows(sql, *values)
-        return found[int(rng.integers(len(found)))]
-
-
-@lru_cache(maxsize=512)
-def world_of(number: int) -> World:
-    """The world of a number, opened once."""
-    return World(number)
+    def draw(self, world: int, rng: np.random.Generator) -> Draft:
+        """A task in a world."""
+        worlds = {name: SITES[name].world(world) for name in self.sites}
+        return self.make(worlds[self.sites[0]] if len(worlds) == 1 else worlds, rng)

@@ -6,6 +6,9 @@ from agentgym.tools.browser.roles import WIDGETS, role_of
 
 LEFT_OUT = {"StaticText", "InlineTextBox", "generic", "none", "LineBreak", "ListMarker", "RootWebArea", "MenuListPopup"}
 
+PARTED = {"Date", "DateTime", "InputTime"}
+"""Controls that Chromium builds of several of its own, which no page knows of."""
+
 
 def ours(html, sheets=()):
     document = parse_html(html, sheets)
@@ -38,7 +41,7 @@ async def chromium_tree(page):
         role = node.get("role", {}).get("value", "")
         if not node.get("ignored") and role not in LEFT_OUT:
             found.append((role, " ".join(node.get("name", {}).get("value", "").split())))
-        for key in node.get("childIds", ()):
+        for key in () if role in PARTED else node.get("childIds", ()):
             walk(nodes[key])
 
     walk(tree[0])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import agentgym
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.goals import Answer, Goal, Place, Want, form_share, right_answer, standing
-from agentgym.environments.web.sites.book import make_book
+from agentgym.environments.web.sites.book import make_site
 from agentgym.environments.web.sites.book.world import golden
 from agentgym.environments.web.sites.changes import Change
 from agentgym.environments.web.state import Progress
@@ -82,7 +82,7 @@ def test_worlds_differ_and_are_rebuilt_equal():
 
 @pytest.fixture
 def book():
-    site = make_book()
+    site = make_site()
     site.restore(golden(5))
     yield site
     site.close()
@@ -98,7 +98,7 @@ def test_changes_are_net_and_survive_copies(book):
     kinds = [(change.table, change.row, change.before is None, change.after is None) for change in book.changes()]
     assert kinds == [("contact", 3, False, False), ("contact", 35, True, False), ("product", 2, False, True)]
     assert book.changes()[0].columns == ("name",)
-    other = make_book()
+    other = make_site()
     other.restore(book.snapshot())
     assert other.changes() == book.changes()
     other.close()
@@ -288,7 +288,7 @@ def test_a_failing_site_is_an_observation_and_the_next_reset_works(env):
     from agentgym.tools.browser.transport import SiteError
 
     env.reset(seed=2)
-    site = env.game._sites["book.test"]
+    site = env.game._router.sites["book.test"]
 
     class Dead:
         host = "book.test"
@@ -299,12 +299,12 @@ def test_a_failing_site_is_an_observation_and_the_next_reset_works(env):
         def __getattr__(self, name):
             return getattr(site, name)
 
-    env.game._sites["book.test"] = Dead()
+    env.game._router.sites["book.test"] = Dead()
     observation, _, terminated, truncated, _ = env.step("goto('http://book.test/orders')")
     assert "Error (closed)" in observation
     assert not terminated
     assert not truncated
-    env.game._sites["book.test"] = site
+    env.game._router.sites["book.test"] = site
     env.reset(seed=3)
     assert expertly(env)["success"]
 
@@ -338,7 +338,7 @@ def test_the_engine_agrees_with_chromium_s_own_accessibility_tree(chromium):
     from agentgym.tools.browser.urls import AllowList
     from web.axtree import chromium_tree, ours
 
-    site = make_book()
+    site = make_site()
     site.restore(golden(3))
     browser = ChromiumBrowser(Router({"book.test": site}), AllowList(frozenset({"book.test"})))
     browser.restart()
@@ -350,3 +350,50 @@ def test_the_engine_agrees_with_chromium_s_own_accessibility_tree(chromium):
         assert ours(html) == browser._run(chromium_tree(browser.tab.handle)), path
     browser.close()
     site.close()
+
+
+# ------------------------------------------------------------------ sites
+
+
+def test_sites_are_chosen_and_wrong_ones_are_named():
+    from agentgym.core.errors import ConfigError, UnknownNameError
+    from agentgym.environments.web.sites import FIRST_PARTY
+    from agentgym.environments.web.tasks import WebTasks
+
+    assert WebTasks().sites == FIRST_PARTY
+    assert WebTasks(sites="book").sites == ("book",)
+    assert WebTasks(("set-note",)).sites == ("book",)
+    with pytest.raises(UnknownNameError, match="Did you mean 'book'"):
+        agentgym.make(ENV, sites=("boook",))
+    with pytest.raises(ConfigError, match="share of the tasks"):
+        agentgym.make(ENV, injected=1.5)
+
+
+def test_a_missing_package_names_the_command_that_installs_it(monkeypatch):
+    from agentgym.core.errors import MissingExtraError
+    from agentgym.environments.web import sites
+
+    kind = sites.SiteKind("book", sites.SITES["book"].module, "web-sites", needs=("no_such_package",))
+    monkeypatch.setattr(sites, "SITES", {"book": kind})
+    with pytest.raises(MissingExtraError, match=r"pip install 'agentgym-kit\[web-sites\]'"):
+        kind.make()
+    with pytest.raises(MissingExtraError):
+        kind.world(1)
+
+
+def test_sites_of_several_are_told_apart():
+    one, two = Change("t", 1, None, {"a": 1}, "mail"), Change("t", 1, None, {"a": 1}, "book")
+    goal = Goal(wants=(Want("t", "add", {"a": 1}, site="book"),))
+    assert standing(goal, (one,)).share == 0.0
+    assert standing(goal, (two,)).wrong == 0
+    assert Place("/x", {}, "a.test").matches("/x", "", "a.test")
+    assert not Place("/x", {}, "a.test").matches("/x", "", "b.test")
+
+
+@pytest.mark.parametrize("path", ["/contacts/3.json", "/Contacts/3.JSON", "/contacts/3%2Ejson", "/contacts/3.json?x=1"])
+def test_ways_round_a_task_are_closed(path):
+    from agentgym.tools.browser.urls import AllowList
+
+    allow = AllowList(frozenset({"book.test"}), ("book.test/*.json", "book.test/*.json?*", "book.test/api/*"))
+    assert "closed" in allow.problem(f"http://book.test{path}")
+    assert not allow.problem("http://book.test/contacts/3")

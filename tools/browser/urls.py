@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 MAX_URL = 8_000
@@ -86,6 +87,8 @@ class AllowList:
     """
 
     hosts: frozenset[str]
+    closed: tuple[str, ...] = ()
+    """Patterns of addresses on these hosts that may not be opened either: ``host/path?query``, shell wildcards."""
 
     def problem(self, url: str) -> str:
         """Why an address may not be opened; empty when it may."""
@@ -102,4 +105,7 @@ class AllowList:
         place = f"{parts.hostname}:{port}" if port not in (None, 80) else parts.hostname
         if place not in self.hosts or parts.username is not None:
             return f"This site can't be reached from here. Sites: {hosts}."
+        whole = unquote(f"{parts.hostname}{parts.path or '/'}?{parts.query}").rstrip("?").lower()
+        if any(fnmatchcase(whole, pattern) for pattern in self.closed):
+            return "This page is closed for this task: do it on the site's other pages."
         return ""

@@ -18,6 +18,7 @@ from agentgym.core.tasks import GeneratedTasks, Task, TaskSource
 from agentgym.environments.web.game import error_text
 from agentgym.environments.web.miniwob.experts import SOLVED
 from agentgym.environments.web.miniwob.files import HOST, FileSite, html_folder, names
+from agentgym.environments.web.miniwob.loaded import LOADED
 from agentgym.tools.browser.actions import COORDINATES, CORE
 from agentgym.tools.browser.browser import Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
@@ -30,6 +31,7 @@ RAW = Component("raw", "outcome", -1.0, 1.0, "The page's own reward when it ende
 _LEFT_OUT = ("goto", "go_back", "go_forward", "new_tab", "tab_close", "tab_focus", "report_infeasible")
 _TOOLS = tuple(tool for tool in CORE if tool.name not in _LEFT_OUT) + COORDINATES
 _START = """(seed) => {
+  __agentgymAgain();
   Math.seedrandom(seed);
   core.EPISODE_MAX_TIME = 1e8;
   core.startEpisode = () => {};
@@ -41,9 +43,10 @@ _START = """(seed) => {
   }
   core.startEpisodeReal();
 }"""
-_READY = "() => WOB_TASK_READY"
-_STATE = "() => [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL]"
-_UTTERANCE = "() => { const u = core.getUtterance(); return typeof u === 'string' ? u : u.utterance; }"
+_PROBE = """() => {
+  const told = WOB_TASK_READY ? core.getUtterance() : "";
+  return [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_TASK_READY, typeof told === "string" ? told : told.utterance];
+}"""
 
 
 @dataclass
@@ -90,6 +93,9 @@ class MiniWoBGame(Game):
     blind_guess = 0.3
     """Some pages have two or three things to click, one of which is right."""
 
+    _loaded = LOADED
+    """Tasks whose page is loaded afresh for every episode."""
+
     def __init__(self, subset: str | Sequence[str] = "solved", folder: str = "") -> None:
         self._folder = html_folder(folder)
         known = names(self._folder)
@@ -120,35 +126,39 @@ class MiniWoBGame(Game):
     def browser(self) -> Any:
         """The browser that this instance keeps over its episodes."""
         if self._browser is None:
+            from agentgym.tools.browser.chromium import RECYCLED
             from agentgym.tools.browser.scripted import ScriptedBrowser
 
             self._browser = ScriptedBrowser(
-                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), scripts=True
+                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), recycled=RECYCLED, stays=True
             )
+            self._browser.probe = _PROBE
         return self._browser
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """See ``Game.start``."""
         self.state = MiniWoBState(task.data["name"], task.data["seed"])
         self._begin()
-        self.state.text = self.browser.call(_UTTERANCE)
+        self.state.text = self.browser.probed[3]
         self.state.key = self._key()
         return Observation(f"Task: {self.state.text}\n\n{self._shown()}")
 
     def _begin(self) -> None:
-        """Loads the page afresh: what an episode leaves behind in a page shows in the next one."""
-        browser = self.browser
-        browser.restart()
-        try:
-            browser.load_page(f"http://{HOST}/miniwob/{self.state.name}.html")
-        except Refused as error:
-            raise Fault(Boundary.ENVIRONMENT, f"{self.state.name} can't be opened: {error.message}") from error
+        """Loads the page, or starts it once more where that is known to leave nothing of the episode before."""
+        browser, name = self.browser, self.state.name
+        url = f"http://{HOST}/miniwob/{name}.html"
+        if name in self._loaded or not browser.again(url):
+            browser.restart()
+            try:
+                browser.load_page(url)
+            except Refused as error:
+                raise Fault(Boundary.ENVIRONMENT, f"{name} can't be opened: {error.message}") from error
         browser.perform(browser.handle.evaluate(_START, self.state.seed), 100)
         for _ in range(100):
-            if browser.call(_READY):
+            if browser.probed[2]:
                 return
             browser.perform(browser.handle.evaluate("() => 0"), 100)
-        raise Fault(Boundary.ENVIRONMENT, f"{self.state.name} was not ready in time.")
+        raise Fault(Boundary.ENVIRONMENT, f"{name} was not ready in time.")
 
     def _shown(self, notice: str = "") -> str:
         """The page without its address, which tells nothing."""
@@ -163,11 +173,11 @@ class MiniWoBGame(Game):
         if not done.executable:
             return Outcome(error_text(done), executable=False, tags=("refused", done.category))
         self.state.done.append((action.name, dict(action.arguments)))
-        ended, raw = self.browser.call(_STATE)
+        ended, raw = self.browser.probed[:2]
         if ended:
             self.state.ended = True
             raw = min(max(float(raw), -1.0), 1.0)
-            self.state.key = self._key()
+            self.state.key = digest(self.state.key, "ended", raw)
             return Outcome("", {"solved": float(raw >= 1.0), "raw": raw}, terminal=True, success=raw >= 1.0)
         self.state.key = self._key()
         return Outcome(self._shown(error_text(done)))

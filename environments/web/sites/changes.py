@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ class Change:
     row: int
     before: Row | None
     after: Row | None
+    site: str = ""
+    """Name of the site, where several run."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -38,18 +41,35 @@ def watch(connection: sqlite3.Connection, tables: Iterable[str] | None = None) -
     found = tables if tables is not None else table_names(connection)
     connection.execute(f"CREATE TABLE {_LOG} (seq INTEGER PRIMARY KEY, tbl TEXT, row INTEGER, before TEXT)")
     for table in found:
-        columns = [str(row[1]) for row in connection.execute(f'PRAGMA table_info("{table}")')]
-        old = ", ".join(f"'{name}', old.\"{name}\"" for name in columns)
+        old = _json(connection, table, "old.")
         for event, row, before in (
             ("INSERT", "new.rowid", "NULL"),
-            ("UPDATE", "old.rowid", f"json_object({old})"),
-            ("DELETE", "old.rowid", f"json_object({old})"),
+            ("UPDATE", "old.rowid", f"{old}"),
+            ("DELETE", "old.rowid", f"{old}"),
         ):
             connection.execute(
                 f'CREATE TRIGGER "{_LOG}_{table}_{event}" AFTER {event} ON "{table}" BEGIN '
                 f"INSERT INTO {_LOG} (tbl, row, before) VALUES ('{table}', {row}, {before}); END"
             )
     connection.commit()
+    _number_schema(connection)
+
+
+def _number_schema(connection: sqlite3.Connection) -> None:
+    """Gives the schema a number that other databases of the same tables don't have.
+
+    A connection that goes from one database to another keeps its compiled statements, and SQLite compiles them anew
+    only where that number differs. Without this they would read the pages at which the tables lay before.
+    """
+    number = zlib.crc32(connection.serialize()) & 0x7FFF_FFFF
+    connection.execute(f"PRAGMA schema_version = {number}")
+    connection.commit()
+
+
+def _json(connection: sqlite3.Connection, table: str, prefix: str = "") -> str:
+    """An expression for a row as JSON. Applications may have converters for columns, but none for this."""
+    columns = [str(row[1]) for row in connection.execute(f'PRAGMA table_info("{table}")')]
+    return "json_object({})".format(", ".join(f"'{name}', {prefix}\"{name}\"" for name in columns))
 
 
 def table_names(connection: sqlite3.Connection) -> list[str]:
@@ -71,9 +91,10 @@ def net_changes(connection: sqlite3.Connection) -> tuple[Change, ...]:
         first.setdefault((table, row), before)
     changes = []
     for (table, row), text in sorted(first.items()):
-        cursor = connection.execute(f'SELECT * FROM "{table}" WHERE rowid = ?', (row,))
-        found = cursor.fetchone()
-        after = None if found is None else dict(zip([item[0] for item in cursor.description], found, strict=True))
+        found = connection.execute(
+            f'SELECT {_json(connection, table)} FROM "{table}" WHERE rowid = ?', (row,)
+        ).fetchone()
+        after: Row | None = json.loads(found[0]) if found is not None else None
         was: Row | None = json.loads(text) if text is not None else None
         if was != after:
             changes.append(Change(table, row, was, after))

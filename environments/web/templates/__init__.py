@@ -1,7 +1,45 @@
 """The templates of all sites."""
 
 from agentgym.environments.web.template import Template
-from agentgym.environments.web.templates import book_read, book_refuse, book_write
+from agentgym.environments.web.templates import (
+    across,
+    book_read,
+    book_refuse,
+    book_write,
+    calendar_read,
+    calendar_write,
+    data_read,
+    forum_read,
+    forum_write,
+    issues,
+    mail_read,
+    mail_write,
+    map_read,
+    map_write,
+    shop_office,
+    shop_read,
+    shop_write,
+)
 
-ALL: tuple[Template, ...] = (*book_read.TEMPLATES, *book_write.TEMPLATES, *book_refuse.TEMPLATES)
+_MODULES = (
+    book_read,
+    book_write,
+    book_refuse,
+    mail_read,
+    mail_write,
+    calendar_read,
+    calendar_write,
+    map_read,
+    map_write,
+    across,
+    shop_read,
+    shop_write,
+    shop_office,
+    forum_read,
+    forum_write,
+    data_read,
+    issues,
+)
+
+ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)
 """In a fixed order: tasks are drawn by place."""

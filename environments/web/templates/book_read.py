@@ -10,8 +10,8 @@ import numpy as np
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import Answer, Goal, Place
 from agentgym.environments.web.guide import Guide
-from agentgym.environments.web.sites.book.html import money
 from agentgym.environments.web.sites.book.world import CATEGORIES, STATUSES
+from agentgym.environments.web.sites.kit.html import money
 from agentgym.environments.web.template import Draft, Template, World
 
 Notes = Mapping[str, Any]

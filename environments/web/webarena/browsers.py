@@ -17,18 +17,14 @@ from agentgym.environments.web.webarena.interpret import Failed as NotFound
 from agentgym.environments.web.webarena.interpret import evaluate
 from agentgym.environments.web.webarena.locator import Node
 from agentgym.environments.web.webarena.tasks import beside
-from agentgym.tools.browser.browser import BLANK, Failed, Page, Refused, Visit
-from agentgym.tools.browser.chromium import _CLICK, LiveTab
+from agentgym.tools.browser.browser import Refused
 from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.page_scripts import CLICK
 from agentgym.tools.browser.scripted import ScriptedBrowser
 from agentgym.tools.browser.text import TextBrowser
 from agentgym.tools.browser.transport import Request, SiteError
+from agentgym.tools.browser.wild import WildBrowser
 
-QUIET = 0.25
-"""Seconds without a request after which a page is taken to be ready."""
-PATIENCE = 4.0
-"""Seconds that a page which keeps asking is waited for."""
-# What an action set off has begun once the page has drawn again.
 _FRAME = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
 _KEEP = """(origins) => {
   const own = origins.find((item) => item.origin === location.origin);
@@ -61,17 +57,14 @@ class SiteChromium(ScriptedBrowser):
     """Chromium with scripts, in real time: after an action it waits until the page has stopped asking for things."""
 
     passed = ()
+    quiet = 0.25
+    patience = 4.0
 
     def __init__(self, deployment: Deployment, *, deadline: float = 30.0) -> None:
-        super().__init__(deployment, deployment.allow, scripts=True, deadline=deadline)
-        self._asking = 0
-        self._asked = 0.0
+        super().__init__(deployment, deployment.allow, deadline=deadline)
 
     def begin(self, state: Mapping[str, Any], viewport: Mapping[str, int]) -> None:
         """Goes back to one empty tab with a storage state, in a context of its own for every episode."""
-        if self._context is not None:
-            self._run(self._engine.give_back(self._context))
-            self._context = None
         self.restart()
         self._run(self._log_in(state, viewport))
 
@@ -87,18 +80,7 @@ class SiteChromium(ScriptedBrowser):
             await self.handle.set_viewport_size({key: int(size[key]) for key in ("width", "height")})
 
     async def _prepare(self, context: Any) -> None:
-        self._asking = 0
-        context.on("request", self._begun)
-        context.on("requestfinished", self._ended)
-        context.on("requestfailed", self._ended)
-
-    def _begun(self, request: Any) -> None:
-        self._asking += 1
-        self._asked = asyncio.get_running_loop().time()
-
-    def _ended(self, request: Any) -> None:
-        self._asking = max(self._asking - 1, 0)
-        self._asked = asyncio.get_running_loop().time()
+        await WildBrowser._prepare(self, context)  # time doesn't stand still on these pages
 
     def cookies(self) -> list[dict[str, Any]]:
         """The cookies that it holds now, as Playwright writes them."""
@@ -108,70 +90,17 @@ class SiteChromium(ScriptedBrowser):
     # ------------------------------------------------------------------ doing and waiting
 
     def perform(self, work: Coroutine[Any, Any, Any], wait: float = 0.0) -> None:
-        """Does something, waits until the page is ready, and follows where it led: another address, another tab."""
-        self._run(self._whole(work))
-        self._page = None
-        self._arrived()
+        """Does something with the page, whose clock is the world's."""
+        self.attempt(work)
 
-    async def _whole(self, work: Coroutine[Any, Any, Any]) -> None:
-        self._server.begin()
-        known = len(self._context.pages)
-        try:
-            await work
-        except Exception as error:
-            if "context was destroyed" not in str(error):  # it led to another page
-                raise
-        await self._ready()
-        for handle in self._context.pages[known:]:
-            self._tabs.append(LiveTab(handle=handle))
-            self._active = len(self._tabs) - 1
-            await self._ready()
-
-    async def _ready(self) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + PATIENCE
-        self._asked = loop.time()
+    async def _rest(self) -> None:
         with contextlib.suppress(Exception):  # a page that never gets there is shown as it is
-            await asyncio.wait_for(self.handle.evaluate(_FRAME), PATIENCE)
-            await self.handle.wait_for_load_state("domcontentloaded", timeout=self.deadline * 1000)
-        while loop.time() < until and (self._asking or loop.time() - self._asked < QUIET):
-            await asyncio.sleep(0.03)
-
-    def _arrived(self) -> None:
-        """Puts a new address into the tab's history; raises what the way there led to."""
-        tab, url = self.tab, str(self.handle.url)
-        failure = self._server.journey.failure
-        if urlsplit(url).scheme not in ("http", "about"):
-            with contextlib.suppress(Refused):
-                self.navigate(Visit("GET", tab.history[tab.place]))
-            raise Failed("forbidden_url", "That leads out of the sites that can be reached.")
-        if url not in (BLANK, tab.history[tab.place]):
-            tab.history[tab.place + 1 :] = [url]
-            tab.place, tab.top = len(tab.history) - 1, 0
-            tab.status = self._server.journey.status if self._server.journey.pages else tab.status
-        if failure is not None:
-            raise Failed(failure.category, failure.message)
-
-    def navigate(self, visit: Visit) -> str:
-        """See ``Browser``."""
-        super().navigate(visit)
-        self._run(self._ready())
-        self._page = None
-        return str(self.handle.url)
-
-    async def _read(self) -> Page:
-        for attempt in range(4):
-            try:
-                return await super()._read()
-            except Exception as error:
-                if attempt == 3 or "context was destroyed" not in str(error):
-                    raise
-                await self._ready()
-        raise AssertionError("the last attempt returns or raises")
+            await asyncio.wait_for(self.handle.evaluate(_FRAME), self.patience)
+        await super()._rest()
 
     def press_on(self, element: Element) -> None:
         """Clicks an element for the page's scripts."""
-        self.perform(self.handle.evaluate(_CLICK, element.index))
+        self.perform(self.handle.evaluate(CLICK, element.index))
 
     def _do_noop(self, wait_ms: float = 1000.0) -> None:
         self.perform(asyncio.sleep(min(max(float(wait_ms), 0.0), 5_000) / 1000))

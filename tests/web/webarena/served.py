@@ -6,7 +6,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from agentgym.environments.web.sites.book import make_book
+from agentgym.environments.web.sites import SITES
 from agentgym.tools.browser.transport import Request, Response
 
 WORLD = 5
@@ -108,7 +108,7 @@ def reply(value, status=200):
 
 def book():
     """The address book of one world."""
-    site = make_book()
+    site = SITES["book"].make()
     site.restore(site.golden(WORLD))
     return site
 

@@ -315,7 +315,7 @@ def test_only_the_deployment_can_be_reached(play):
     info = play(
         raw, "goto('http://127.0.0.1:1/')", "goto('file:///etc/passwd')", "goto('https://x.test/')", "click('a2')"
     )
-    assert all("Error (forbidden_url)" in text for text in info["seen"][1:])
+    assert all("Error (forbidden_url)" in text for text in info["seen"][1:]), info["seen"]
 
 
 def test_scripts_run_in_chromium(chromium, deployment, tmp_path):

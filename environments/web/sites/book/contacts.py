@@ -6,9 +6,10 @@ import re
 from html import escape
 from typing import Any
 
-from agentgym.environments.web.sites.book import html
-from agentgym.environments.web.sites.book.app import TOKEN, Answer, Ask, missing, route, see_other
+from agentgym.environments.web.sites.book.app import route
 from agentgym.environments.web.sites.book.world import CATEGORIES, cities
+from agentgym.environments.web.sites.kit import html
+from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, see_other
 
 PER_PAGE = 12
 FIELDS = ("name", "email", "phone", "company", "city", "category", "newsletter", "notes")
@@ -113,7 +114,7 @@ def _contact_form(action: str, values: dict[str, Any], button: str) -> str:
         + html.area("notes", "Text", values["notes"])
         + "</details>"
     )
-    return html.form(action, inner, button, TOKEN)
+    return html.form(action, inner, button)
 
 
 @route("/contacts/new")
@@ -191,7 +192,7 @@ def delete(ask: Ask, key: int) -> Answer:
         return Answer(title, text + html.link(f"/contacts/{key}", "Back"))
     if not ask.posted:
         text = f"<p>Delete {escape(row['name'])} for good?</p>" + html.link(f"/contacts/{key}", "Keep it")
-        return Answer(title, text + html.form(f"/contacts/{key}/delete", "", "Delete contact", TOKEN))
+        return Answer(title, text + html.form(f"/contacts/{key}/delete", "", "Delete contact"))
     ask.db.execute("DELETE FROM contact WHERE id = ?", (key,))
     return see_other("/contacts", f"{row['name']} was deleted.")
 
@@ -215,4 +216,4 @@ def settings(ask: Ask) -> Answer:
         + html.checkbox("reminders", "Send reminders", bool(row["reminders"]))
         + html.select("currency", "Currency", [(name, name) for name in ("USD", "EUR", "GBP")], row["currency"])
     )
-    return Answer("Settings", html.form("/settings", inner, "Save settings", TOKEN))
+    return Answer("Settings", html.form("/settings", inner, "Save settings"))

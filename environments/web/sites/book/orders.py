@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from agentgym.environments.web.sites.book import html
-from agentgym.environments.web.sites.book.app import TOKEN, Answer, Ask, missing, route, see_other
+from agentgym.environments.web.sites.book.app import route
 from agentgym.environments.web.sites.book.world import STATUSES
+from agentgym.environments.web.sites.kit import html
+from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, see_other
 
 PER_PAGE = 12
 SORTS = {"newest": "placed DESC", "oldest": "placed", "total": "total DESC"}
@@ -76,8 +77,8 @@ def _order_forms(key: int, status: str, note: str) -> str:
     choice = html.select("status", "New status", [(name, name.capitalize()) for name in STATUSES[:3]], status)
     return (
         "<h2>Change</h2>"
-        + html.form(f"/orders/{key}/status", choice, "Set status", TOKEN)
-        + html.form(f"/orders/{key}/note", html.field("note", "Note", note), "Save note", TOKEN)
+        + html.form(f"/orders/{key}/status", choice, "Set status")
+        + html.form(f"/orders/{key}/note", html.field("note", "Note", note), "Save note")
         + "<p>"
         + html.link(f"/orders/{key}/cancel", "Cancel this order")
         + "</p>"
@@ -113,7 +114,7 @@ def cancel(ask: Ask, key: int) -> Answer:
         return Answer(f"Cancel order {key}", text)
     if not ask.posted:
         text = f"<p>Cancel order {key}? This can't be undone.</p>" + html.link(f"/orders/{key}", "Keep it")
-        return Answer(f"Cancel order {key}", text + html.form(f"/orders/{key}/cancel", "", "Cancel order", TOKEN))
+        return Answer(f"Cancel order {key}", text + html.form(f"/orders/{key}/cancel", "", "Cancel order"))
     ask.db.execute("UPDATE orders SET status = 'cancelled' WHERE id = ?", (key,))
     return see_other(f"/orders/{key}", f"Order {key} was cancelled.")
 
@@ -143,7 +144,7 @@ def new(ask: Ask) -> Answer:
         + html.select("product", "Product", [("", "Choose"), *products], product)
         + html.field("quantity", "Quantity", quantity, "number", f' min="1" max="{_MAX_QUANTITY}" required')
     )
-    body = html.errors(problems) + html.form("/orders/new", inner, "Place order", TOKEN)
+    body = html.errors(problems) + html.form("/orders/new", inner, "Place order")
     return Answer("New order", body, 422 if problems else 200)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from html import escape
 
-from agentgym.environments.web.sites.book import html
-from agentgym.environments.web.sites.book.app import TOKEN, Answer, Ask, missing, route, see_other
+from agentgym.environments.web.sites.book.app import route
+from agentgym.environments.web.sites.kit import html
+from agentgym.environments.web.sites.kit.app import Answer, Ask, missing, see_other
 
 SORTS = {"name": "name", "price": "price", "stock": "stock DESC"}
 
@@ -44,5 +44,5 @@ def product(ask: Ask, key: int) -> Answer:
             return see_other(f"/products/{key}", "Product saved.")
     facts = html.facts([("Number", row["sku"]), ("Price", html.money(row["price"])), ("In stock", str(row["stock"]))])
     inner = html.field("price", "Price", price) + html.field("stock", "In stock", stock, "number", ' min="0"')
-    body = html.errors(problems) + facts + html.form(f"/products/{key}", inner, "Save product", TOKEN)
-    return Answer(escape(row["name"]), body, 422 if problems else 200)
+    body = html.errors(problems) + facts + html.form(f"/products/{key}", inner, "Save product")
+    return Answer(row["name"], body, 422 if problems else 200)

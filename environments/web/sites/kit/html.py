@@ -1,4 +1,4 @@
-"""HTML of the address book, from values. Everything is escaped here."""
+"""HTML of the first-party sites, from values. Everything is escaped here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _STYLE = (
     "td,th{padding:.2em .8em;text-align:left}.trap{display:none}.badge{text-transform:capitalize}"
     ".field{margin:.4em 0}.field label{display:inline-block;min-width:9em}"
 )
-_NAV = (("/", "Overview"), ("/contacts", "Contacts"), ("/orders", "Orders"), ("/products", "Products"),
-        ("/settings", "Settings"))  # fmt: skip
+TOKEN = "b00c5e55"
+"""Every form carries it, as sites against forged requests want; the world is frozen, so it is too."""
 
 
 def money(cents: int) -> str:
@@ -20,12 +20,11 @@ def money(cents: int) -> str:
     return f"${cents // 100:,}.{cents % 100:02d}"
 
 
-def layout(title: str, body: str, flash: str = "") -> str:
-    """A whole page."""
-    links = " ".join(link(href, text) for href, text in _NAV)
+def layout(site: str, links: str, title: str, body: str, flash: str = "") -> str:
+    """A whole page of a site, with the links of its sections."""
     status = f'<p role="status">{escape(flash)}</p>' if flash else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} - Address book</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} - {escape(site)}</title>'
         f"<style>{_STYLE}</style></head><body><header><nav>{links}</nav></header>"
         f"<main><h1>{escape(title)}</h1>{status}{body}</main></body></html>"
     )
@@ -97,17 +96,17 @@ def checkbox(name: str, label: str, on: bool) -> str:
     )
 
 
-def form(action: str, inner: str, button: str, token: str = "", method: str = "post") -> str:
-    """A form with its button, a trap that people don't see, and the token that posts need."""
+def form(action: str, inner: str, button: str, method: str = "post", extra: str = "") -> str:
+    """A form with its button, a trap that people don't see, and the token that posts need. ``extra``: more buttons."""
     hidden = (
-        f'<input type="hidden" name="token" value="{token}"><div class="trap"><label>Leave this empty '
+        f'<input type="hidden" name="token" value="{TOKEN}"><div class="trap"><label>Leave this empty '
         '<input name="website" tabindex="-1" autocomplete="off"></label></div>'
         if method == "post"
         else ""
     )
     return (
         f'<form method="{method}" action="{escape(action)}">{hidden}{inner}'
-        f'<div class="field"><button type="submit">{escape(button)}</button></div></form>'
+        f'<div class="field"><button type="submit">{escape(button)}</button>{extra}</div></form>'
     )
 
 
