@@ -65,6 +65,7 @@ class GuidedPolicy(Policy):
         if found is None:
             raise ConfigError("A guided policy needs a judge: give judge={'model': ..., 'base_url': ...}.")
         self.proposer = POLICIES.get(policy)(**dict(policy_args or {})) if isinstance(policy, str) else policy
+        self._own_proposer, self._own_judge = isinstance(policy, str), isinstance(judge, Mapping)
         self.judge = StepJudge(found, principles, both_orders=both_orders)
         self.samples, self.width, self.depth, self.lookahead = samples, width, depth, lookahead
         self.renderer, self.context = self.proposer.renderer, self.proposer.context
@@ -84,9 +85,11 @@ class GuidedPolicy(Policy):
         return best
 
     def close(self) -> None:
-        """Closes proposer and judge."""
-        self.proposer.close()
-        close_judge(self.judge.judge)
+        """Closes what was made here: a proposer that was named, a judge that a table describes."""
+        if self._own_proposer:
+            self.proposer.close()
+        if self._own_judge:
+            close_judge(self.judge.judge)
 
     # ------------------------------------------------------------------ best of n
 

@@ -26,7 +26,7 @@ def check(
     import json
     from dataclasses import asdict
 
-    from agentgym.core.errors import unknown_name
+    from agentgym.core.errors import AgentGymError, unknown_name
     from agentgym.testing.checks import each_check
     from agentgym.testing.conformance import run_checks, subject_of
 
@@ -34,7 +34,14 @@ def check(
     for name in only:
         if name not in known:
             raise unknown_name("check", name, known)
-    subject = subject_of(full_id(env_id), tasks=tasks, cheat_tasks=cheat_tasks, **key_values(env_arg, "--env-arg"))
+    kwargs = key_values(env_arg, "--env-arg")
+    subject = subject_of(full_id(env_id), tasks=tasks, cheat_tasks=cheat_tasks, env_kwargs=kwargs)
+    try:
+        subject.make().close()
+    except AgentGymError:
+        raise  # a missing argument or package is the user's to mend, and not nineteen broken promises
+    except Exception:
+        pass  # the checks say where
     results = run_checks(subject, only=tuple(only), on_result=None if as_json else _print)
     if as_json:
         print(json.dumps([asdict(result) for result in results], indent=2))

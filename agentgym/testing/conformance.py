@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,26 +70,42 @@ def run_checks(
     return results
 
 
-def check_agent_env(env_id: str, *, tasks: int = 20, cheat_tasks: int = 200, **kwargs: Any) -> list[CheckResult]:
+def check_agent_env(
+    env_id: str,
+    *,
+    tasks: int = 20,
+    cheat_tasks: int = 200,
+    env_kwargs: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> list[CheckResult]:
     """Checks a registered environment.
 
     Args:
         env_id: Its id.
         tasks: Tasks a split on which the expert must succeed.
         cheat_tasks: Tasks on which each cheat is tried.
-        **kwargs: Arguments for ``gym.make``.
+        env_kwargs: Arguments for ``gym.make``.
+        **kwargs: The same, for names that aren't taken here.
 
     Raises:
         ConformanceError: Some checks failed.
     """
-    results = run_checks(subject_of(env_id, tasks=tasks, cheat_tasks=cheat_tasks, **kwargs))
+    kwargs = {**(env_kwargs or {}), **kwargs}
+    results = run_checks(subject_of(env_id, tasks=tasks, cheat_tasks=cheat_tasks, env_kwargs=kwargs))
     if any(result.status == "failed" for result in results):
         raise ConformanceError(env_id, results)
     return results
 
 
-def subject_of(env_id: str, *, tasks: int = 20, cheat_tasks: int = 200, **kwargs: Any) -> Subject:
-    """The subject of a registered environment, its registered default arguments included."""
+def subject_of(
+    env_id: str,
+    *,
+    tasks: int = 20,
+    cheat_tasks: int = 200,
+    env_kwargs: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> Subject:
+    """The subject of a registered environment, its registered default arguments included; see ``check_agent_env``."""
     target = game_target(env_id)
     defaults = {key: value for key, value in gymnasium.registry[env_id].kwargs.items() if key != "game"}
-    return Subject(target, {**defaults, **kwargs}, env_id, tasks, cheat_tasks)
+    return Subject(target, {**defaults, **(env_kwargs or {}), **kwargs}, env_id, tasks, cheat_tasks)

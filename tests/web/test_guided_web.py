@@ -5,14 +5,17 @@ import json
 import re
 
 import pytest
+from chat_servers import Server, chat
 
 from agentgym.core.env import AgentEnv
-from agentgym.core.policy import Completion, Policy, Request, Sampling
+from agentgym.core.policy import Completion, Policy, PolicySpec, Request, Sampling
 from agentgym.policies.guided import GuidedPolicy
 from agentgym.policies.scripted import ScriptedPolicy
 from agentgym.rollout.batch import to_batch
 from agentgym.rollout.engine import collect_all
 from agentgym.rollout.jobs import plan
+from agentgym.rollout.run import RunConfig, run
+from agentgym.rollout.storage import read_run
 from agentgym.training.judged import JudgeScorer
 
 
@@ -57,6 +60,23 @@ def test_best_of_n_over_forks_solves_what_its_proposer_doesnt(backend, request):
         assert info.get("success") is (True if backend == "text" else None)
     finally:
         env.close()
+
+
+def test_a_run_guided_by_a_server_can_be_replayed_from_its_record(tmp_path):
+    record = tmp_path / "judge.jsonl"
+    answer = chat(json.dumps({"principles": ["Progress"], "justification": "first", "preference": 1}))
+
+    def play(out, judge):
+        settings = {"policy": "scripted", "policy_args": {"mistake_rate": 0.5}, "samples": 3, "judge": judge}
+        config = RunConfig("agentgym/Web-v0", PolicySpec("guided", settings), 2, seed=4)
+        asyncio.run(run(config, tmp_path / out))
+        return [trajectory.to_dict() for trajectory in read_run(tmp_path / out)]
+
+    with Server(answer) as server:
+        live = play("live", {"model": "m", "base_url": server.url, "record": str(record)})
+        assert server.requests
+    assert "Principles of good actions" in server.requests[0]["messages"][0]["content"]
+    assert play("replayed", {"record": str(record)}) == live
 
 
 def test_orders_on_pages_reach_the_judge_as_data():

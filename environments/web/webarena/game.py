@@ -102,7 +102,7 @@ class WebArenaGame(Game):
             raise ConfigError(f"reset is a command as a list of words, got {reset!r}.")
         self._dialect: Dialect = "vwa" if dialect == "vwa" else "webarena"
         self._strict, self._auth, self._reset = strict, auth, tuple(reset)
-        self._judge = make_judge(judge)
+        self._judge, self._own_judge = make_judge(judge), isinstance(judge, Mapping)
         self._places = addresses(sites or {})
         self._tasks = WebArenaTasks(tasks, self._places, self._dialect, judged=self._judge is not None, auth=auth)
         self._deployment = _Watched(self._places, transport)
@@ -231,11 +231,12 @@ class WebArenaGame(Game):
         return f"Task: {self.state.intent}\n\n{self.browser.observe()}"
 
     def close(self) -> None:
-        """Closes the browser and the judge."""
+        """Closes the browser, and a judge that was made here."""
         if self._browser is not None:
             self._browser.close()
             self._browser = None
-        close_judge(self._judge)
+        if self._own_judge:
+            close_judge(self._judge)
 
 
 class ChromiumWebArenaGame(WebArenaGame):

@@ -116,10 +116,11 @@ class Grader:
 
     def _means(self, value: str | Sequence[str], answer: str, ending: Ending) -> bool:
         if value == "N/A":
-            if strings.exact_match("N/A", answer, self.dialect) and not (self.strict and ending.reason):
-                return True
             note, report = str(self.config.get("string_note") or ""), ending.reason or answer
-            return self.judge is not None and bool(note) and opinions.same_reason(self.judge, self.intent, note, report)
+            bare = strings.exact_match("N/A", answer, self.dialect)
+            if self.judge is None or not note or (bare and not self.strict):
+                return bare
+            return opinions.same_reason(self.judge, self.intent, note, report)
         references = [value] if isinstance(value, str) else value
         return all(self._same(reference, answer) for reference in references)
 

@@ -10,6 +10,7 @@ import agentgym
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import ConfigError, Fault
 from agentgym.environments.web.webarena.grade import Ending, Grader
+from agentgym.testing.conformance import check_agent_env
 from tests.web.webarena.served import Forum, book, picture, served, target, task
 
 EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
@@ -485,8 +486,6 @@ def test_cheats_dont_pay(tmp_path, deployment):
     kind = type(env.game)
     names = [target.rpartition(":")[2] for target in kind.cheats.values()] + list(kind.known_exploits)
     for name in names:
-        if name == "always_not_achievable":
-            continue
         assert not any(cheated(env, name, str(number)) for number in range(1, 7)), name
     published = load(tmp_path, tasks, sites=deployment["sites"], judge=fair)
     assert cheated(published, "always_not_achievable", "5")  # a known exploit
@@ -497,3 +496,11 @@ def test_strict_grading_limits_answers(tmp_path):
     ending = Ending("gold " + "x" * 2_000, "http://x/", None)
     assert Grader(config, "", "webarena", None, None)(ending) == {"string_match": 1.0}
     assert Grader(config, "", "webarena", None, None, strict=True)(ending) == {"string_match": 0.0}
+
+
+def test_conformance(tmp_path):
+    tasks = [task(n, "__REDDIT__", intent=f"Task {n}", reference_answers={"exact_match": str(n)}) for n in range(6)]
+    (tmp_path / "t.json").write_text(json.dumps(tasks))
+    with served(Forum()) as url:
+        kwargs = {"tasks": str(tmp_path / "t.json"), "sites": {"reddit": url}}
+        check_agent_env("agentgym/WebArena-v0", tasks=3, cheat_tasks=5, env_kwargs=kwargs)
