@@ -16,6 +16,7 @@ from agentgym.environments.web.templates import (
     shop_office,
     shop_read,
     shop_write,
+    wiki,
 )
 
 _MODULES = (
@@ -33,6 +34,7 @@ _MODULES = (
     shop_write,
     shop_office,
     issues,
+    wiki,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)
