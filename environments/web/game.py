@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from agentgym.core.actions import Action, Tool
-from agentgym.core.errors import Boundary, Fault, unknown_name
+from agentgym.core.errors import Boundary, ConfigError, Fault, unknown_name
 from agentgym.core.game import Capabilities, Game, Observation, Outcome
 from agentgym.core.rewards import RewardScheme
 from agentgym.core.seeding import digest
@@ -23,7 +23,7 @@ from agentgym.environments.web.sites.site import Site
 from agentgym.environments.web.state import Progress
 from agentgym.environments.web.tasks import WebTasks
 from agentgym.tools.browser.actions import CORE, INFEASIBLE
-from agentgym.tools.browser.browser import Browser, Done, Refused
+from agentgym.tools.browser.browser import DEADLINE, Browser, Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
 from agentgym.tools.browser.text import TextBrowser, TextState
 from agentgym.tools.browser.transport import Router
@@ -60,7 +60,7 @@ class WebGame(Game):
     schemes: ClassVar[Mapping[str, RewardScheme]] = SCHEMES
     formats = (CallFormat(), "json")
     tools: tuple[Tool, ...] = CORE
-    capabilities = Capabilities()
+    capabilities = Capabilities(blocking=True)
     max_turns = 40
     max_tool_calls = 80
     expert = "agentgym.environments.web.expert:WebExpert"
@@ -72,8 +72,17 @@ class WebGame(Game):
         )
     }  # fmt: skip
 
-    def __init__(self, templates: Sequence[str] = (), injected: float = 0.0, sites: Sequence[str] | str = ()) -> None:
+    def __init__(
+        self,
+        templates: Sequence[str] = (),
+        injected: float = 0.0,
+        sites: Sequence[str] | str = (),
+        deadline: float = DEADLINE,
+    ) -> None:
         self._tasks = WebTasks(templates, injected, sites)
+        if not 0.0 < deadline < 3_600.0:
+            raise ConfigError(f"deadline is the number of seconds that one action may take, not {deadline!r}.")
+        self._deadline = deadline
         self._sites: dict[str, Site] = {}  # by name
         self._router = Router({})
         self._allow = AllowList(frozenset())
@@ -125,7 +134,7 @@ class WebGame(Game):
     def _fresh_browser(self) -> Browser:
         """An empty browser for a new episode."""
         self.state.browser = TextState()
-        return TextBrowser(self._router, self._allow, self.state.browser)
+        return TextBrowser(self._router, self._allow, self.state.browser, deadline=self._deadline)
 
     def _saved_browser(self) -> Any:
         """The browser as plain data; None where it is part of the state."""
@@ -133,7 +142,7 @@ class WebGame(Game):
 
     def _restored_browser(self, saved: Any) -> Browser:
         """Inverse of ``_saved_browser``."""
-        return TextBrowser(self._router, self._allow, self.state.browser)
+        return TextBrowser(self._router, self._allow, self.state.browser, deadline=self._deadline)
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """See ``Game.start``."""
@@ -225,7 +234,7 @@ class WebGame(Game):
     def clone(self) -> WebGame:
         """See ``Game.clone``."""
         other = type(self).__new__(type(self))
-        other._tasks = self._tasks
+        other._tasks, other._deadline = self._tasks, self._deadline
         other._sites, other._router, other._browser = {}, Router({}), None
         other._allow = AllowList(frozenset())
         other.state = None
@@ -265,7 +274,7 @@ class ChromiumWebGame(WebGame):
         from agentgym.tools.browser.chromium import ChromiumBrowser
 
         if self._chromium is None:
-            self._chromium = ChromiumBrowser(self._router, self._allow)
+            self._chromium = ChromiumBrowser(self._router, self._allow, deadline=self._deadline)
         self._chromium.admit(self._allow)
         self._chromium.restart()
         browser: Browser = self._chromium

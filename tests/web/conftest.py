@@ -21,8 +21,26 @@ def chromium():
         pytest.skip(str(error))
 
 
+NEEDS = {
+    "test_miniwob.py": ("miniwob", "pip install 'agentgym-kit[miniwob]'"),
+    "test_worker.py": ("time_machine", "pip install 'agentgym-kit[web-sites]'"),
+    "test_shop.py": ("oscar", "pip install 'agentgym-kit[web-sites]'"),
+    "test_forum.py": ("machina", "pip install 'agentgym-kit[web-sites]'"),
+    "test_data.py": ("datasette", "pip install 'agentgym-kit[web-sites]'"),
+}
+"""Files of tests that need packages beside the pinned set: `.ci/run` installs those, and runs the files for itself."""
+
+
 def pytest_ignore_collect(collection_path, config):
-    """MiniWoB++ comes with selenium, so it is no part of the pinned set: `.ci/run` installs its pages alone."""
-    if collection_path.name == "test_miniwob.py" and importlib.util.find_spec("miniwob") is None:
-        return True
-    return None
+    """What lacks a package is left out, and said in the header."""
+    module = NEEDS.get(collection_path.name, ("",))[0]
+    return True if module and importlib.util.find_spec(module) is None else None
+
+
+def pytest_report_header(config):
+    """Which files are left out, and why."""
+    return [
+        f"{name} is left out: it needs {module!r} ({install})"
+        for name, (module, install) in NEEDS.items()
+        if importlib.util.find_spec(module) is None
+    ]

@@ -208,7 +208,7 @@ def test_a_dead_chromium_is_a_fault_of_the_tool_and_the_next_start_works(request
     browser = make("chromium", request)
     try:
         shared = engine.shared()
-        shared.run(shared._browser.close())
+        shared.run(shared._browser.chromium.close())
         with pytest.raises(Fault) as caught:
             browser.do("goto", {"url": f"http://{HOST}/ok"})
         assert caught.value.boundary is Boundary.TOOL

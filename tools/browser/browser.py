@@ -6,6 +6,7 @@ an action may do and what it says when it can't be done is decided in one place,
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from agentgym.tools.browser.urls import AllowList, form_encoded, resolve, withou
 BLANK = "about:blank"
 WINDOW = 6_000
 """Characters of lines that are shown at once."""
+DEADLINE = 10.0
+"""Seconds that one action may take."""
 MAX_TABS = 8
 MAX_FILL = 20_000
 """Characters that can be written into a field."""
@@ -79,14 +82,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A checked navigation. ``cause`` and ``how`` say what a real browser does to bring it about."""
+    """A checked navigation. ``cause`` and ``submitter`` say what a real browser does to bring it about."""
 
     method: Literal["GET", "POST"]
     url: str
     body: bytes = b""
     content_type: str = ""
     cause: Element | None = None
-    how: Literal["address", "click", "enter"] = "address"
+    """The link or the form that leads there; None for a typed address."""
+    submitter: Element | None = None
+    """The button that sends the form."""
     new_tab: bool = False
 
 
@@ -95,10 +100,22 @@ class Browser(ABC):
 
     Args:
         allow: What may be opened.
+        deadline: Seconds that one action may take.
     """
 
-    def __init__(self, allow: AllowList) -> None:
+    def __init__(self, allow: AllowList, deadline: float = DEADLINE) -> None:
         self.allow = allow
+        self.deadline = deadline
+        self._until = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that the current action has left."""
+        return self._until - time.monotonic()
+
+    def _set_out(self) -> None:
+        """An action begins, and with it its time."""
+        self._until = time.monotonic() + self.deadline
 
     # ------------------------------------------------------------------ what a backend does
 
@@ -201,6 +218,7 @@ class Browser(ABC):
         handler = getattr(self, f"_do_{name}", None)
         if handler is None:
             return Done(f"{name} is not possible in this browser.", "unsupported", executable=False)
+        self._set_out()
         try:
             return Done(handler(**arguments) or "")
         except Failed as failed:
@@ -210,6 +228,7 @@ class Browser(ABC):
 
     def open(self, url: str) -> None:
         """Opens the first page of a task. Raises Refused."""
+        self._set_out()
         self._visit(Visit("GET", resolve(BLANK, url)))
 
     def target(self, bid: str) -> Element:
@@ -237,7 +256,7 @@ class Browser(ABC):
         if role == "link" and "href" in element.attrs:
             return self._follow(element, aside)
         if forms.is_submit(element):
-            return self._submit(forms.form_of(self.page.document, element), element, "click")
+            return self._submit(forms.form_of(self.page.document, element), element)
         if element.tag == "select":
             raise Refused("not_actionable", f"Use select_option({bid!r}, ...) to choose.")
         if element.tag == "input" and input_type(element) in ("checkbox", "radio"):
@@ -262,16 +281,12 @@ class Browser(ABC):
         url = resolve(base, href)
         if without_fragment(url) == without_fragment(page.url) and "#" in href:
             return "That is a place on this page." if not self.poke(element, "click") else None
-        new_tab = aside or element.attrs.get("target", "").lower() == "_blank"
-        return self._visit(Visit("GET", url, cause=element, how="address" if aside else "click", new_tab=new_tab))
+        if "download" in element.attrs:
+            raise Refused("unsupported", "That is a link to a file to download, which is left there.")
+        new_tab = aside or _elsewhere(element.attrs.get("target", ""))
+        return self._visit(Visit("GET", url, cause=element, new_tab=new_tab))
 
-    def _submit(
-        self,
-        form: Element | None,
-        submitter: Element | None,
-        how: Literal["click", "enter"],
-        field: Element | None = None,
-    ) -> str | None:
+    def _submit(self, form: Element | None, submitter: Element | None) -> str | None:
         page = self.page
         if form is None:
             return "Nothing happened."
@@ -288,13 +303,13 @@ class Browser(ABC):
             return "Nothing happened."
         url = resolve(resolve(page.url, page.document.base) if "action" in form.attrs else page.url, action)
         sent = form_encoded(forms.entries(page.document, form, page.controls, submitter))
-        cause, new_tab = field or submitter, target.lower() == "_blank"
+        new_tab = _elsewhere(target)
         if method == "post":
             kind = (attrs.get("formenctype") or form.attrs.get("enctype", "")).lower()
             body, content_type = _encoded(kind, sent, forms.entries(page.document, form, page.controls, submitter))
-            return self._visit(Visit("POST", url, body, content_type, cause, how, new_tab))
+            return self._visit(Visit("POST", url, body, content_type, form, submitter, new_tab))
         url = url.partition("#")[0].partition("?")[0] + "?" + sent
-        return self._visit(Visit("GET", url, cause=cause, how=how, new_tab=new_tab))
+        return self._visit(Visit("GET", url, cause=form, submitter=submitter, new_tab=new_tab))
 
     def _visit(self, visit: Visit) -> str | None:
         problem = self.allow.problem(visit.url)
@@ -396,13 +411,13 @@ class Browser(ABC):
         if button is not None:
             if forms.disabled(button):
                 return "Nothing happened."
-            return self._submit(form, button, "enter", element)
+            return self._submit(form, button)
         fields = [
             item
             for item in forms.controls_of(document, form)
             if item.tag == "input" and input_type(item) in forms.TEXT_INPUTS - {"color", "range"}
         ]
-        return self._submit(form, None, "enter", element) if len(fields) <= 1 else "Nothing happened."
+        return self._submit(form, None) if len(fields) <= 1 else "Nothing happened."
 
     def _do_hover(self, bid: str) -> str | None:
         return None if self.poke(self.target(bid), "hover") else "Nothing happened."
@@ -454,6 +469,11 @@ class Browser(ABC):
 
     def _do_noop(self, wait_ms: float = 0.0) -> None:
         return None
+
+
+def _elsewhere(target: str) -> bool:
+    """Whether a link or form opens another tab; frames aren't loaded, so their names stand for tabs too."""
+    return target.lower() not in ("", "_self", "_parent", "_top")
 
 
 def _resets(element: Element) -> bool:

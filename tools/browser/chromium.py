@@ -6,56 +6,33 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from importlib import resources
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from agentgym.core.errors import Boundary, Fault
-from agentgym.tools.browser import engine
-from agentgym.tools.browser.browser import BLANK, Browser, Failed, Page, Tab, Visit
-from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Document, Element, from_live, parse_html
+from agentgym.tools.browser import engine, page_scripts
+from agentgym.tools.browser.arrival import Arrival
+from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element, from_live, parse_html
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
-from agentgym.tools.browser.server import SiteServer
+from agentgym.tools.browser.pages import NotShown
+from agentgym.tools.browser.saved import Saved, cookie, values_of
+from agentgym.tools.browser.server import PASSED, SiteServer
 from agentgym.tools.browser.transport import Transport
 from agentgym.tools.browser.urls import AllowList, without_fragment
 
-RECYCLED = 60
+RECYCLED = 40
 """Episodes after which an environment's context is replaced by a fresh one: contexts grow with every page."""
 
 START = 120.0
 """Seconds that starting a browser may take, on a machine that is busy with other things."""
 
-_LIVE = resources.files("agentgym.tools.browser").joinpath("live.js").read_text(encoding="utf-8")
+SITES_SHARE = 0.9
+"""Part of an action's time after which a site is given up, so that the page still gets to say so."""
+
 _EMPTY_PAGE = parse_html("<html><body></body></html>")
-# Where a click lands: the middle of the first box; None where there is none or something else lies over it.
-_AIM = """(i) => {
-  const element = window.__agentgym[i];
-  element.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
-  const box = element.getClientRects()[0];
-  if (!box || !box.width || !box.height) return null;
-  const x = box.x + box.width / 2, y = box.y + box.height / 2;
-  const hit = document.elementFromPoint(x, y);
-  return hit && (element.contains(hit) || hit.contains(element)) ? [x, y] : null;
-}"""
-_CLICK = "(i) => { window.__agentgym[i].click(); }"
-_FOCUS = "(i) => { window.__agentgym[i].focus(); }"
-_WRITE = """([i, value]) => {
-  const element = window.__agentgym[i];
-  element.focus();
-  if (element.isContentEditable) element.textContent = value; else element.value = value;
-  element.dispatchEvent(new Event("input", {bubbles: true}));
-  element.dispatchEvent(new Event("change", {bubbles: true}));
-}"""
-_CHOOSE = """([i, chosen]) => {
-  const element = window.__agentgym[i];
-  [...element.options].forEach((option, number) => { option.selected = chosen.includes(number); });
-  element.dispatchEvent(new Event("input", {bubbles: true}));
-  element.dispatchEvent(new Event("change", {bubbles: true}));
-}"""
-_TOGGLE = "(i) => { const element = window.__agentgym[i]; element.open = !element.open; }"
-_RESET = "(i) => { window.__agentgym[i].reset(); }"
 
 T = TypeVar("T")
 
@@ -70,15 +47,8 @@ class LiveTab(Tab):
     lines: tuple[str, ...] = ()
     """What the tab showed when it was read last."""
     url: str = BLANK
-
-
-@dataclass
-class Saved:
-    """What a snapshot holds of a Chromium browser."""
-
-    tabs: list[dict[str, Any]] = field(default_factory=list)
-    active: int = 0
-    cookies: list[dict[str, Any]] = field(default_factory=list)
+    fresh: bool = True
+    """Nothing was opened in it yet: it is empty, whatever the page behind it still shows of an earlier episode."""
 
 
 class ChromiumBrowser(Browser):
@@ -89,39 +59,74 @@ class ChromiumBrowser(Browser):
         allow: What may be opened.
         scripts: Whether pages run scripts.
         deadline: Seconds that one action may take.
+        recycled: Episodes that share a context. With scripts, which may leave things behind, one unless said otherwise.
     """
 
+    passed: tuple[str, ...] = PASSED
+    """Headers of the browser that sites get; see ``SiteServer``."""
+
     def __init__(
-        self, transport: Transport, allow: AllowList, *, scripts: bool = False, deadline: float = 15.0
+        self,
+        transport: Transport,
+        allow: AllowList,
+        *,
+        scripts: bool = False,
+        deadline: float = DEADLINE,
+        recycled: int = 0,
     ) -> None:
-        super().__init__(allow)
+        super().__init__(allow, deadline)
         self.scripts = scripts
-        self.deadline = deadline
+        self._recycled = recycled or (1 if scripts else RECYCLED)
+        self._reserve = 0.0
+        """Seconds of an action that are kept for ending what a page's scripts do."""
+        self._transport = transport
         self._engine = engine.shared()
-        self._server = SiteServer(transport, allow)
-        self._context: Any = None
+        self._server = SiteServer(transport, allow, self.passed)
+        self._lease: engine.Lease | None = None
+        self._next: Future[engine.Lease] | None = None
+        """The context that takes over when this one has had its episodes, made while it still works."""
         self._tabs: list[LiveTab] = []
         self._active = 0
+        self._seen: Any = None
+        """What was fetched of the current page, until something is done."""
         self._page: Page | None = None
         self._episodes = 0
-        self._going: asyncio.Future[Any] | None = None
-        """A navigation under way: the loop keeps no reference of its own."""
 
     # ------------------------------------------------------------------ the browser behind it
+
+    @property
+    def _context(self) -> Any:
+        """Playwright's context."""
+        if self._lease is None:
+            raise Fault(Boundary.TOOL, "The browser was lost; reset starts a new one.", retryable=True)
+        return self._lease.context
 
     def _run(self, work: Coroutine[Any, Any, T], limit: float = 0.0) -> T:
         """Runs work on the engine's loop; a browser that died or hangs ends the episode as a fault of the tool."""
         try:
-            return self._engine.run(work, limit or self.deadline + 5)
+            return self._engine.run(work, limit or max(self.left, 2.0))
         except Failed:
             raise
         except Fault:
-            self._context = None
+            self._drop()
             raise
         except Exception as error:
-            self._context = None
+            self._drop()
             reason = str(error).split("\n")[0] or type(error).__name__
             raise Fault(Boundary.TOOL, f"Chromium failed: {reason}", retryable=True) from error
+
+    def _drop(self) -> None:
+        """Lets the context go; closing it is nothing to wait for."""
+        if self._lease is not None:
+            self._engine.begin(self._engine.give_back(self._lease))
+            self._lease = None
+        if self._next is not None:
+            self._next.add_done_callback(self._unused)
+            self._next = None
+
+    def _unused(self, lent: Future[engine.Lease]) -> None:
+        if not lent.cancelled() and lent.exception() is None:
+            self._engine.begin(self._engine.give_back(lent.result()))
 
     def admit(self, allow: AllowList) -> None:
         """From now on, what may be opened."""
@@ -129,43 +134,65 @@ class ChromiumBrowser(Browser):
 
     def restart(self) -> None:
         """Goes back to one empty tab without cookies. Keeps the context while it is young."""
-        self._page = None
-        self._episodes += 1
+        self._forget()
+        self._set_out()
+        if not self._server.alive:
+            self._drop()
+            self._server = SiteServer(self._transport, self.allow, self.passed)
         self._server.primed.clear()
         self._server.kept.clear()
-        if self._context is not None and self._episodes % RECYCLED:
+        if self._lease is not None and self._lease.sound and self._episodes < self._recycled:
             try:
-                self._engine.run(self._wipe(), self.deadline)
-                return
+                self._engine.run(self._wipe(self._lease), self.deadline)
             except Exception:
-                self._context = None
-        self._run(self._renew(), START)
+                self._drop()
+        else:
+            self._renew()
+        if self._lease is None:
+            self._take(self._run(self._lend(), START))
+        self._episodes += 1
+        if self._next is None and self._episodes >= self._recycled:
+            self._next = self._engine.begin(self._lend())
 
-    async def _wipe(self) -> None:
-        first, *others = self._tabs
-        for tab in others:
-            await tab.handle.close()
-        await self._context.clear_cookies()
-        await first.handle.goto(BLANK)
+    async def _wipe(self, lease: engine.Lease) -> None:
+        first = self._tabs[0]
+        for page in lease.context.pages:
+            if page is not first.handle:
+                await page.close()
+        await lease.context.clear_cookies()
+        if self.scripts:
+            await first.handle.goto(BLANK)
         self._tabs, self._active = [LiveTab(handle=first.handle)], 0
 
-    async def _renew(self) -> None:
-        if self._context is not None:
-            await self._engine.give_back(self._context)
-        self._context = await self._engine.lend(self._server.address, scripts=self.scripts)
-        self._context.set_default_timeout(self.deadline * 1000)
-        await self._prepare(self._context)
-        self._tabs, self._active = [LiveTab(handle=await self._context.new_page())], 0
+    def _renew(self) -> None:
+        """Takes the context that was made in the meantime, if there is one."""
+        following, self._next = self._next, None
+        self._drop()
+        if following is not None:
+            with contextlib.suppress(Exception):  # then a new one is made and says what is wrong
+                lease = following.result(START)
+                if lease.sound:
+                    self._take(lease)
+                else:
+                    self._engine.begin(self._engine.give_back(lease))
+
+    def _take(self, lease: engine.Lease) -> None:
+        self._lease, self._episodes = lease, 0
+        self._tabs, self._active = [LiveTab(handle=lease.page)], 0
+
+    async def _lend(self) -> engine.Lease:
+        return await self._engine.lend(self._server.address, scripts=self.scripts, prepare=self._prepare)
 
     async def _prepare(self, context: Any) -> None:
         """What a fresh context needs before its first page."""
 
     def close(self) -> None:
         """Gives the context back and stops the server."""
-        if self._context is not None:
-            context, self._context = self._context, None
+        lease, self._lease = self._lease, None
+        self._drop()
+        if lease is not None:
             with contextlib.suppress(TimeoutError):
-                self._engine.run(self._engine.give_back(context), 15)
+                self._engine.run(self._engine.give_back(lease), 15)
         self._server.close()
 
     # ------------------------------------------------------------------ reading
@@ -189,19 +216,34 @@ class ChromiumBrowser(Browser):
     def page(self) -> Page:
         """See ``Browser``."""
         if self._page is None:
-            self._page = self._run(self._read())
+            self._look()
+            self._page = self._made(self._seen)
         return self._page
 
-    async def _read(self) -> Page:
+    def _look(self) -> None:
+        """Fetches the page, unless that was done; its making can wait."""
+        if self._page is None and self._seen is None:
+            self._seen = self._run(self._fetch())
+
+    def _forget(self) -> None:
+        """The page may have changed."""
+        self._page = self._seen = None
+
+    async def _fetch(self) -> Any:
+        """What the page's reader says: JSON of address and nodes; None for an empty tab."""
         tab = self.tab
-        if tab.handle.url == BLANK:
+        if tab.fresh or tab.handle.url == BLANK:
+            return None
+        return await tab.handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
+
+    def _made(self, text: str | None) -> Page:
+        """A page of what was fetched. Not on the loop, which others use too."""
+        tab = self.tab
+        if text is None:
             document, url = _EMPTY_PAGE, BLANK
         else:
-            found = json.loads(await tab.handle.evaluate(_LIVE, [MAX_NODES, MAX_DEPTH]))
+            found = json.loads(text)
             document, url = from_live(found["nodes"], cut=found["cut"]), found["url"]
-        return self._taken(tab, document, url)
-
-    def _taken(self, tab: LiveTab, document: Document, url: str) -> Page:
         view: View = read(document, Controls())
         tab.title, tab.lines, tab.url = document.title, view.lines, url
         return Page(url, tab.status, document, Controls(), view)
@@ -218,102 +260,96 @@ class ChromiumBrowser(Browser):
 
     def screenshot(self) -> bytes:
         """The current tab as a PNG."""
-        data: bytes = self._run(self.tab.handle.screenshot())
+        data: bytes = self._run(self._picture(), self.deadline)
         return data
+
+    async def _picture(self) -> Any:
+        if self.tab.fresh:
+            await self.tab.handle.goto(BLANK)
+        return await self.tab.handle.screenshot()
 
     # ------------------------------------------------------------------ going places
 
     def navigate(self, visit: Visit) -> str:
         """See ``Browser``."""
-        url = self._run(self._navigate(visit))
-        self._page = None
+        url = self._run(self._navigate(visit), max(self.left, 0.0) + 6.0)
+        self._forget()
         return url
 
     async def _navigate(self, visit: Visit) -> str:
-        self._server.begin()
         opener = self.tab
-        fresh: LiveTab | None = None
-        if visit.new_tab and visit.how == "address":
-            fresh = LiveTab(handle=await self._context.new_page())
-        handle = fresh.handle if fresh is not None else opener.handle
-        arrival = _Arrival(self._context if visit.new_tab and fresh is None else None, handle)
+        # A form that opens a tab has to be sent by its page; everything else a new tab asks for itself.
+        opened = LiveTab(handle=await self._context.new_page()) if visit.new_tab and visit.method == "GET" else None
+        handle = opened.handle if opened is not None else opener.handle
+        arrival = Arrival(handle, self._context if visit.new_tab and opened is None else None)
+        until = self._until - max((1 - SITES_SHARE) * self.deadline, 1.5 * self._reserve)
+        journey = self._server.begin(self.deadline, until, arrival.fail)
+        problem: Exception | None
         try:
-            await self._set_off(visit, handle, arrival)
-            shown = await arrival.wait(self.deadline)
+            await self._set_off(visit, opener, handle, arrival)
+            shown = await arrival.wait(max(self.left - self._reserve, 0.05))
+            problem = None if shown is not None else journey.fault or journey.failure
+            if problem is None and shown is None:
+                raise Fault(Boundary.TOOL, "Chromium can't reach the site server.", retryable=True)
         except TimeoutError:
-            await self._halt(handle, fresh)
-            raise Failed("timeout", f"The page did not come within {self.deadline:g} seconds.") from None
+            await self._halt(handle)
+            shown, problem = None, Failed("timeout", f"The page did not come within {self.deadline:g} seconds.")
         finally:
             arrival.close()
-        failure = self._server.journey.failure
-        if failure is not None:
-            popup = arrival.popup or (fresh.handle if fresh is not None else None)
-            if popup is not None:
-                await popup.close()
-            raise Failed(failure.category, failure.message)
+        if problem is not None:
+            for page in (arrival.popup, opened.handle if opened is not None else None):
+                if page is not None:
+                    await page.close()
+            raise Failed(problem.category, problem.message) if isinstance(problem, NotShown) else problem
         if visit.new_tab:
-            self._tabs.append(fresh or LiveTab(handle=shown))
+            self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
-        self.tab.status = self._server.journey.status
+        self.tab.status, self.tab.fresh = journey.status, False
         return str(self.tab.handle.url)
 
-    @staticmethod
-    async def _halt(handle: Any, fresh: LiveTab | None) -> None:
-        """Stops a page that doesn't come."""
-        if fresh is not None:
-            await handle.close()
+    async def _set_off(self, visit: Visit, opener: LiveTab, handle: Any, arrival: Arrival) -> None:
+        if visit.cause is not None and handle is opener.handle:
+            target = "_blank" if visit.new_tab else "_self"
+            button = visit.submitter.index if visit.submitter is not None else None
+            await handle.evaluate(page_scripts.GO, [visit.cause.index, button, target])
             return
+        if without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url:
+            await handle.goto(BLANK)  # Chromium would only scroll
+        referer = without_fragment(opener.url) if visit.cause is not None else None
+        arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=referer)))
+
+    async def _halt(self, handle: Any) -> None:
+        """Stops a page that doesn't come."""
         session = await handle.context.new_cdp_session(handle)
         await session.send("Page.stopLoading")
         await session.detach()
-
-    async def _set_off(self, visit: Visit, handle: Any, arrival: _Arrival) -> None:
-        if visit.cause is None or visit.how == "address":
-            same = without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url
-            if same:  # Chromium would only scroll
-                await handle.goto(BLANK)
-            going = self._going = asyncio.ensure_future(handle.goto(visit.url, wait_until="commit"))
-            going.add_done_callback(arrival.gone)
-        elif visit.how == "enter":
-            await handle.evaluate(_FOCUS, visit.cause.index)
-            await handle.keyboard.press("Enter")
-        else:
-            await self._click(handle, visit.cause)
-
-    @staticmethod
-    async def _click(handle: Any, element: Element) -> None:
-        place = await handle.evaluate(_AIM, element.index)
-        if place is None:
-            await handle.evaluate(_CLICK, element.index)
-        else:
-            await handle.mouse.click(*place)
 
     # ------------------------------------------------------------------ controls
 
     def _apply(self, script: str, argument: Any) -> None:
         self._run(self.tab.handle.evaluate(script, argument))
-        self._page = None
+        self._forget()
 
     def write(self, element: Element, value: str) -> None:
         """See ``Browser``."""
-        self._apply(_WRITE, [element.index, value])
+        self._apply(page_scripts.WRITE, [element.index, value])
 
     def tick(self, element: Element, on: bool) -> None:
         """See ``Browser``."""
         if self.page.controls.checked(element) != on:
-            self._apply(_CLICK, element.index)
+            self._apply(page_scripts.CLICK, element.index)
 
     def choose(self, element: Element, chosen: tuple[int, ...]) -> None:
         """See ``Browser``."""
-        self._apply(_CHOOSE, [element.index, list(chosen)])
+        self._apply(page_scripts.CHOOSE, [element.index, list(chosen)])
 
     def toggle(self, details: Element) -> None:
         """See ``Browser``."""
-        self._apply(_TOGGLE, details.index)
+        self._apply(page_scripts.TOGGLE, details.index)
 
     def reset_form(self, form: Element) -> None:
         """See ``Browser``."""
-        self._apply(_RESET, form.index)
+        self._apply(page_scripts.RESET, form.index)
 
     def poke(self, element: Element, action: str, key: str = "") -> bool:
         """See ``Browser``."""
@@ -324,13 +360,13 @@ class ChromiumBrowser(Browser):
     def show_tab(self, index: int) -> None:
         """See ``Browser``."""
         self._active = index
-        self._page = None
+        self._forget()
 
     def add_tab(self) -> None:
         """See ``Browser``."""
         self._tabs.append(LiveTab(handle=self._run(self._context.new_page())))
         self._active = len(self._tabs) - 1
-        self._page = None
+        self._forget()
 
     def drop_tab(self) -> None:
         """See ``Browser``."""
@@ -340,7 +376,7 @@ class ChromiumBrowser(Browser):
         else:
             self._run(self._tabs.pop(self._active).handle.close())
             self._active = max(self._active - 1, 0)
-        self._page = None
+        self._forget()
 
     # ------------------------------------------------------------------ snapshots
 
@@ -352,35 +388,22 @@ class ChromiumBrowser(Browser):
         tabs = []
         for number, tab in enumerate(self._tabs):
             kept = self._server.kept.get(without_fragment(tab.url))
-            values = self._values() if number == self._active else []
+            values = values_of(self.page) if number == self._active else []
             tabs.append(
                 {"history": list(tab.history), "place": tab.place, "top": tab.top, "url": tab.url, "kept": kept,
                  "values": values, "status": tab.status, "title": tab.title, "lines": tab.lines}
             )  # fmt: skip
         return Saved(tabs, self._active, self._run(self._context.cookies()))
 
-    def _values(self) -> list[tuple[int, str, Any]]:
-        """What differs from an untouched page isn't known here, so every control's state is kept."""
-        page = self.page
-        found: list[tuple[int, str, Any]] = []
-        for element in page.document.elements:
-            if element.tag == "details":
-                found.append((element.index, "details", "open" in element.attrs))
-            elif element.tag == "select":
-                found.append((element.index, "select", page.controls.selected(element)))
-            elif element.tag == "input" and element.attrs.get("type", "").lower() in ("checkbox", "radio"):
-                found.append((element.index, "tick", page.controls.checked(element)))
-            elif element.tag == "textarea" or (element.tag == "input" and element.display != "none"):
-                found.append((element.index, "text", page.controls.text(element)))
-        return found
-
     def load(self, saved: Saved) -> None:
         """Goes back to ``save``; after ``restart``, with the sites restored."""
+        self._set_out()
+        self._server.begin(self.deadline, self._until)
         self._run(self._load(saved))
-        self._page = None
+        self._forget()
 
     async def _load(self, saved: Saved) -> None:
-        await self._context.add_cookies([_cookie(item) for item in saved.cookies])
+        await self._context.add_cookies([cookie(item) for item in saved.cookies])
         tabs: list[LiveTab] = []
         for number, item in enumerate(saved.tabs):
             handle = self._tabs[0].handle if number == 0 else await self._context.new_page()
@@ -389,86 +412,12 @@ class ChromiumBrowser(Browser):
                     self._server.primed[without_fragment(item["url"])] = tuple(item["kept"])
                 await handle.goto(item["url"], wait_until="domcontentloaded")
             if item["values"]:
-                await handle.evaluate(_LIVE, [MAX_NODES, MAX_DEPTH])
-                await handle.evaluate(_REFILL, item["values"])
+                await handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
+                await handle.evaluate(page_scripts.REFILL, item["values"])
             tabs.append(
                 LiveTab(list(item["history"]), item["place"], item["top"], handle, item["status"], item["title"],
-                        tuple(item["lines"]), item["url"])
+                        tuple(item["lines"]), item["url"], item["url"] == BLANK)
             )  # fmt: skip
         await self._context.clear_cookies()
-        await self._context.add_cookies([_cookie(item) for item in saved.cookies])
+        await self._context.add_cookies([cookie(item) for item in saved.cookies])
         self._tabs, self._active = tabs, saved.active
-
-
-_REFILL = """(values) => {
-  for (const [i, kind, value] of values) {
-    const element = window.__agentgym[i];
-    if (!element) continue;
-    if (kind === "details") element.open = value;
-    else if (kind === "select") [...element.options].forEach((o, n) => { o.selected = value.includes(n); });
-    else if (kind === "tick") element.checked = value;
-    else if (element.type !== "file" && element.type !== "hidden") element.value = value;
-  }
-}"""
-
-
-def _cookie(item: dict[str, Any]) -> dict[str, Any]:
-    return {key: item[key] for key in ("name", "value", "domain", "path", "httpOnly", "sameSite") if key in item}
-
-
-class _Arrival:
-    """Waits until a page has come, or until it is known that none will."""
-
-    def __init__(self, context: Any, handle: Any) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._context, self._handle = context, handle
-        self._done: asyncio.Future[Any] = self._loop.create_future()
-        self.popup: Any = None
-        if context is not None:
-            context.on("page", self._opened)
-        else:
-            handle.on("domcontentloaded", self._came)
-        self._target = context if context is not None else handle
-        self._target.on("response", self._answered)
-        self._target.on("requestfailed", self._failed)
-        handle.on("crash", self._crashed)
-        handle.on("close", self._crashed)
-
-    def _opened(self, page: Any) -> None:
-        self.popup = page
-        page.on("domcontentloaded", self._came)
-
-    def _came(self, page: Any) -> None:
-        if urlsplit(page.url).scheme == "http" and not self._done.done():
-            self._done.set_result(page)
-
-    def _answered(self, response: Any) -> None:
-        if response.status == 204 and not self._done.done():
-            self._done.set_result(None)
-
-    def _failed(self, request: Any) -> None:
-        if request.is_navigation_request() and "ERR_ABORTED" not in str(request.failure) and not self._done.done():
-            self._done.set_result(None)
-
-    def _crashed(self, page: Any) -> None:
-        if not self._done.done():
-            self._done.set_exception(RuntimeError("the page crashed or was closed"))
-
-    def gone(self, going: asyncio.Future[Any]) -> None:
-        """Takes how a typed address went; that it was aborted is seen elsewhere."""
-        error = None if going.cancelled() else going.exception()
-        if error is not None and "ERR_ABORTED" not in str(error) and not self._done.done():
-            self._done.set_exception(error)
-
-    async def wait(self, deadline: float) -> Any:
-        return await asyncio.wait_for(self._done, deadline)
-
-    def close(self) -> None:
-        if self._context is not None:
-            self._context.remove_listener("page", self._opened)
-        else:
-            self._handle.remove_listener("domcontentloaded", self._came)
-        self._target.remove_listener("response", self._answered)
-        self._target.remove_listener("requestfailed", self._failed)
-        self._handle.remove_listener("crash", self._crashed)
-        self._handle.remove_listener("close", self._crashed)

@@ -7,7 +7,9 @@ a screen 1280 pixels wide.
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,12 +25,20 @@ MAX_SELECTOR = 1_000
 MAX_RULES = 5_000
 """Rules of a page that say something about our properties."""
 
+MAX_SHEETS = 1_000_000
+"""Characters of all sheets of a page together; what goes beyond says nothing."""
+MAX_STEPS = 30_000_000
+"""Steps that matching one selector may take at worst; one that could take more matches nothing."""
+MAX_SECONDS = 3.0
+"""Matching stops after that: a guard against pages made to be slow."""
+
 _PROPERTIES = ("display", "visibility", "text-transform", "content")
 _RELEVANT = re.compile(r"display|visibility|text-transform|content", re.IGNORECASE)
 _DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
 _PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
 _OTHER_PSEUDO = re.compile(r"::")
 _WIDTHS = re.compile(r"\(\s*(min|max)-width\s*:\s*([\d.]+)\s*(px|em|rem)\s*\)")
+_JOINT = re.compile(r"(?<=[^\s>+~,(])(?:\s+(?![\s>+~,)])|\s*~\s*(?!=))")
 _SPECIFIC = re.compile(
     r"(?P<id>#[\w-]+)|(?P<class>\.[\w-]+|\[[^\]]*\]|:(?!not|is|where|has)[\w-]+(?:\([^)]*\))?)|(?P<tag>(?<![\w.#:-])[a-z][\w-]*)",
     re.IGNORECASE,
@@ -56,6 +66,8 @@ class Rule:
     specificity: tuple[int, int, int]
     order: int
     settings: tuple[tuple[str, str], ...]
+    joints: int = 0
+    """Combinators that a matcher has to try all ancestors or siblings for."""
 
 
 def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
@@ -63,7 +75,13 @@ def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
     own = [node.text() for node in tree.css("style")]
     rules = compiled(tuple(sheets) + tuple(own))
     styles: dict[int, Style] = {}
+    size, depth = _measure(tree) if any(rule.joints > 1 for rule in rules) else (0, 0)
+    end = time.monotonic() + MAX_SECONDS
     for rule in rules:
+        if rule.joints > 1 and size * math.comb(depth, rule.joints) > MAX_STEPS:
+            continue
+        if time.monotonic() > end:
+            break
         try:
             matched = tree.css(rule.selector)
         except (SelectolaxError, ValueError, RuntimeError):
@@ -75,6 +93,21 @@ def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
             for name, value in rule.settings:
                 _set(style, rule.pseudo, name, value)
     return styles
+
+
+def _measure(tree: LexborHTMLParser) -> tuple[int, int]:
+    """Elements of a page and how deep they are nested."""
+    node, size, depth, deepest = tree.root, 0, 0, 0
+    while node is not None:
+        size += node.is_element_node
+        deepest = max(deepest, depth)
+        if node.child is not None:
+            node, depth = node.child, depth + 1
+            continue
+        while node is not None and node.next is None:
+            node, depth = (node.parent, depth - 1) if depth else (None, 0)
+        node = node.next if node is not None else None
+    return size, deepest
 
 
 def _set(style: Style, pseudo: str, name: str, value: str) -> None:
@@ -93,7 +126,10 @@ def _set(style: Style, pseudo: str, name: str, value: str) -> None:
 def compiled(sheets: tuple[str, ...]) -> tuple[Rule, ...]:
     """The rules of a set of sheets that matter here, in the order in which they are applied."""
     rules: list[Rule] = []
-    for sheet in sheets:
+    left = MAX_SHEETS
+    for whole in sheets:
+        sheet = whole[:left]
+        left -= len(sheet)
         if _RELEVANT.search(sheet):
             for rule in _rules(tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True), len(rules)):
                 rules.append(rule)
@@ -153,7 +189,7 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
         for important, items in settings.items():
             if items:
                 pseudo = found[1].lower() if found else ""
-                yield Rule(bare, pseudo, important, specificity(bare), order, tuple(items))
+                yield Rule(bare, pseudo, important, specificity(bare), order, tuple(items), len(_JOINT.findall(bare)))
                 order += 1
 
 

@@ -89,10 +89,12 @@ class Element:
 
     def descendants(self) -> Iterator[Element]:
         """All elements below, in document order."""
-        for child in self.children:
+        left = self.children[::-1]
+        while left:
+            child = left.pop()
             if isinstance(child, Element):
                 yield child
-                yield from child.descendants()
+                left.extend(reversed(child.children))
 
     def ancestors(self) -> Iterator[Element]:
         """Parents, the nearest first."""
@@ -183,7 +185,8 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
 
 
 def _attributes(node: LexborNode) -> dict[str, str]:
-    return {key: value or "" for key, value in node.attributes.items()}
+    found: dict[str, str] = node.attributes
+    return {key: value or "" for key, value in found.items()} if None in found.values() else found
 
 
 def _apply(element: Element, style: css.Style | None) -> None:

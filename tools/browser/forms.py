@@ -237,21 +237,24 @@ def invalid(document: Document, form: Element, controls: Controls) -> tuple[Elem
     """The first control that keeps a form from being sent, and why; None when nothing does."""
     if "novalidate" in form.attrs:
         return None
-    for element in controls_of(document, form):
+    owned = controls_of(document, form)
+    radios = (item for item in owned if item.tag == "input" and input_type(item) == "radio")
+    ticked = {item.attrs.get("name", "") for item in radios if controls.checked(item)}
+    for element in owned:
         if element.tag == "button" or disabled(element) or "readonly" in element.attrs:
             continue
-        reason = _problem(document, element, controls)
+        reason = _problem(element, controls, ticked)
         if reason:
             return element, reason
     return None
 
 
-def _problem(document: Document, element: Element, controls: Controls) -> str:
+def _problem(element: Element, controls: Controls, ticked: set[str]) -> str:
     attrs = element.attrs
     kind = input_type(element) if element.tag == "input" else element.tag
     if kind == "hidden" or kind in _BUTTON_INPUTS:
         return ""
-    if "required" in attrs and _empty(document, element, controls, kind):
+    if "required" in attrs and _empty(element, controls, ticked, kind):
         return "It is required."
     if kind in ("checkbox", "radio", "select", "file"):
         return ""
@@ -271,11 +274,12 @@ def _problem(document: Document, element: Element, controls: Controls) -> str:
     return ""
 
 
-def _empty(document: Document, element: Element, controls: Controls, kind: str) -> bool:
-    if kind == "checkbox":
+def _empty(element: Element, controls: Controls, ticked: set[str], kind: str) -> bool:
+    name = element.attrs.get("name", "")
+    if kind == "checkbox" or (kind == "radio" and not name):
         return not controls.checked(element)
     if kind == "radio":
-        return not any(controls.checked(item) for item in radio_group(document, element))
+        return name not in ticked
     if kind == "select":
         choices = options(element)
         return not any(option_value(choices[i]) for i in controls.selected(element) if i < len(choices))
@@ -297,13 +301,24 @@ def _out_of_range(attrs: dict[str, str], number: float) -> str:
 
 
 def _fits(pattern: str, text: str) -> bool:
-    """Whether a ``pattern`` matches the whole text; one that Python can't read constrains nothing."""
-    if len(pattern) > 200:
+    """Whether a ``pattern`` matches the whole text; one that Python can't read or match in time constrains nothing."""
+    if len(pattern) > 200 or len(text) > 200 or not _quick(pattern):
         return True
     try:
-        return re.fullmatch(pattern, text[:1_000]) is not None
+        return re.fullmatch(pattern, text) is not None
     except (re.error, RecursionError):
         return True
+
+
+_CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?<=\()\?:|(?<!\))\{\d+\}")
+_OPEN = re.compile(r"[*+]|\{\d*,\}|\{\d*,?\d{2,}\}")
+_LOOP = re.compile(r"\([^()]*[*+?|{][^()]*\)[*+{]|\)[*+?]?\)[*+{]")
+
+
+def _quick(pattern: str) -> bool:
+    """Whether matching can't take exponential time: few open-ended repeats, and none within a repeated group."""
+    bare = _CLASS.sub("x", pattern)
+    return len(_OPEN.findall(bare)) <= 3 and _LOOP.search(bare) is None
 
 
 def radio_group(document: Document, element: Element) -> list[Element]:

@@ -10,6 +10,7 @@ One line is one block of the page; a table row is one line with `` | `` between 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgym.tools.browser.dom import Document, Element
@@ -19,6 +20,8 @@ from agentgym.tools.browser.roles import TEXT_ENTRY, WIDGETS, actionable, input_
 
 MAX_NAME = 300
 """Characters of a name that are shown."""
+MAX_LINE = 3_000
+"""Characters of a line; a longer one goes on in the next."""
 MAX_OPTIONS = 40
 """Options of a list that are shown."""
 
@@ -71,6 +74,7 @@ class _Reader:
         self._pieces: list[str] = []
         self._text: list[str] = []
         self._in_row = 0
+        self._nests = sum(element.tag == "table" for element in document.elements) > 1
 
     def view(self) -> View:
         self._children(self._document.root)
@@ -99,7 +103,7 @@ class _Reader:
             line = " ".join(self._pieces)
             self._pieces.clear()
             if line.strip("|- "):
-                self._lines.append(line)
+                self._lines.extend(_folded(line) if len(line) > MAX_LINE else (line,))
 
     def _break(self) -> None:
         """Ends the line; within a table row only the word ends."""
@@ -156,7 +160,7 @@ class _Reader:
             self._break()
 
     def _row(self, row: Element) -> None:
-        nested = any(item.tag == "table" for item in row.descendants())
+        nested = self._nests and any(item.tag == "table" for item in row.descendants())
         self._break()
         if not nested:
             self._in_row += 1
@@ -202,7 +206,7 @@ class _Reader:
             self._children(element)
         elif element.visible:
             for line in self._namer.content(element).replace("\r\n", "\n").strip("\n").split("\n"):
-                self._lines.append(line.replace("\xa0", " ").rstrip())
+                self._lines.extend(_folded(line.replace("\xa0", " ").rstrip()))
         self._break()
 
     # ------------------------------------------------------------------ widgets
@@ -215,13 +219,18 @@ class _Reader:
             target = next((item for item in label.descendants() if item.tag in ("input", "select", "textarea")), None)
         if target is None or hidden(target) or not target.visible:
             return False
-        return label in self._namer.label_of(target) and not any(hidden(item) for item in target.ancestors())
+        return self._namer.labels(label, target) and not any(hidden(item) for item in target.ancestors())
 
     def _inner_widgets(self, element: Element) -> None:
-        for item in element.descendants():
+        """The widgets below; what lies in one of them is that one's."""
+        for item in element.elements():
+            if hidden(item):
+                continue
             role = role_of(item)
-            if actionable(item, role) and item.visible and not hidden(item):
+            if item.visible and actionable(item, role):
                 self._widget(item, role)
+            else:
+                self._inner_widgets(item)
 
     def _widget(self, element: Element, role: str) -> None:
         block = element.display in _BLOCKS
@@ -279,6 +288,15 @@ class _Reader:
         if len(choices) > MAX_OPTIONS:
             labels.append(f"... {len(choices) - MAX_OPTIONS} more")
         return [f"value={quoted(self._controls.shown(select))}", f"options=[{', '.join(labels)}]"]
+
+
+def _folded(line: str) -> Iterator[str]:
+    """A line in pieces of a length that can be shown, cut at blanks where there are any."""
+    while len(line) > MAX_LINE:
+        cut = line.rfind(" ", MAX_LINE // 2, MAX_LINE) + 1 or MAX_LINE
+        yield line[:cut].rstrip()
+        line = line[cut:]
+    yield line
 
 
 def _multiline(text: str) -> str:

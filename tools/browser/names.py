@@ -7,6 +7,9 @@ import re
 from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.roles import NAMED_FROM_CONTENT, input_type, role_of
 
+MAX_GATHERED = 300_000
+"""Elements that are looked at for all names of a page together: names that refer to each other could multiply."""
+
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _BUTTONS = {"submit": "Submit", "reset": "Reset", "image": "Submit", "file": "Choose File"}
 _INLINE = ("inline", "contents")
@@ -33,7 +36,7 @@ def _folded(element: Element) -> bool:
     parent = element.parent
     if parent is None or not folds(parent):
         return False
-    return element is not next((child for child in parent.elements() if child.tag == "summary"), None)
+    return element.tag != "summary" or element is not next(item for item in parent.elements() if item.tag == "summary")
 
 
 def squeeze(text: str) -> str:
@@ -64,6 +67,9 @@ class Namer:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._labels: dict[int, list[Element]] | None = None
+        self._labelling: dict[int, int] = {}
+        """Number of the control by the number of its label."""
+        self._left = MAX_GATHERED
 
     def name(self, element: Element, role: str = "") -> str:
         """The accessible name, white space squeezed; empty when there is none."""
@@ -107,7 +113,13 @@ class Namer:
                 target = next((item for item in element.descendants() if _labelable(item)), None)
             if target is not None and _labelable(target):
                 labels.setdefault(target.index, []).append(element)
+                self._labelling[element.index] = target.index
         return labels
+
+    def labels(self, label: Element, control: Element) -> bool:
+        """Whether it is a label of that control."""
+        self.label_of(control)
+        return self._labelling.get(label.index) == control.index
 
     def _referred(self, element: Element) -> str:
         label = element.attrs.get("aria-label", "")
@@ -159,6 +171,9 @@ class Namer:
         return "".join(parts)
 
     def _gather(self, element: Element, parts: list[str], skip: Element | None, forced: bool) -> None:
+        self._left -= 1
+        if self._left < 0:
+            return
         if element.before:
             parts.append(element.before)
         for child in element.children:

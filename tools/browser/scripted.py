@@ -7,36 +7,46 @@ pages however fast the machine is.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from importlib import resources
 from typing import Any
 
-from agentgym.tools.browser.browser import Refused
-from agentgym.tools.browser.chromium import _AIM, _CHOOSE, _CLICK, _FOCUS, _WRITE, ChromiumBrowser
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.browser import BLANK, Refused
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element
+from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, SELECT, STANDSTILL, WRITE, reader
 from agentgym.tools.browser.roles import input_type
+from agentgym.tools.browser.wild import WildBrowser
 
 SETTLE = 500
 """Milliseconds that pass on the page's clock after an action: transitions of the usual libraries are over by then."""
 MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
-_STANDSTILL = resources.files("agentgym.tools.browser").joinpath("standstill.js").read_text(encoding="utf-8")
-_RUN = "(span) => { if (window.__agentgymRun) window.__agentgymRun(span); }"
-_TYPED = ("email", "password", "search", "tel", "text", "url")
-_SELECT = "(i) => { const e = window.__agentgym[i]; e.focus(); if (e.select) e.select(); }"
-_CENTER = """(i) => {
-  const element = window.__agentgym[i];
-  element.scrollIntoView({block: "center", behavior: "instant"});
-  const box = element.getBoundingClientRect();
-  return [box.x + box.width / 2, box.y + box.height / 2];
-}"""
 
+class ScriptedBrowser(WildBrowser):
+    """See ``WildBrowser``. Every action is real input."""
 
-class ScriptedBrowser(ChromiumBrowser):
-    """See ``Browser``. Every action is real input; none is expected to lead to another page."""
+    probe = "() => null"
+    """JavaScript that is evaluated with every reading."""
+
+    _due = 0.0
+    """Milliseconds of the page's clock that pass before the next reading."""
+    _probed: Any = None
 
     async def _prepare(self, context: Any) -> None:
-        await context.add_init_script(_STANDSTILL)
+        await super()._prepare(context)
+        await context.add_init_script(STANDSTILL)
+
+    async def _fetch(self) -> Any:
+        if self.tab.fresh or self.tab.handle.url == BLANK:
+            return None
+        span, self._due = self._due, 0.0
+        self._probed, found = await self.tab.handle.evaluate(reader(self.probe), [span, [MAX_NODES, MAX_DEPTH]])
+        return found
+
+    @property
+    def probed(self) -> Any:
+        """What ``probe`` gives now."""
+        self._look()
+        return self._probed
 
     @property
     def handle(self) -> Any:
@@ -45,23 +55,14 @@ class ScriptedBrowser(ChromiumBrowser):
 
     def perform(self, work: Coroutine[Any, Any, Any], wait: float = SETTLE) -> None:
         """Does something with the page, and lets the page's clock run on."""
-
-        async def whole() -> None:
-            await work
-            await self.handle.evaluate(_RUN, wait)
-
-        self._run(whole())
-        self._page = None
-
-    def call(self, script: str, argument: Any = None) -> Any:
-        """Evaluates a script in the page."""
-        return self._run(self.handle.evaluate(script, argument))
+        self._due += wait
+        self.attempt(work)
 
     def load_page(self, url: str) -> None:
         """Opens a page and waits until its scripts have begun."""
         self.open(url)
         self._run(self.handle.wait_for_load_state("load"))
-        self._page = None
+        self._forget()
 
     # ------------------------------------------------------------------ actions on elements
 
@@ -80,9 +81,9 @@ class ScriptedBrowser(ChromiumBrowser):
 
         async def click() -> None:
             handle = self.handle
-            place = await handle.evaluate(_AIM, element.index)
+            place = await handle.evaluate(AIM, element.index)
             if place is None:
-                await handle.evaluate(_CLICK, element.index)
+                await handle.evaluate(CLICK, element.index)
                 return
             for key in keys:
                 await handle.keyboard.down(key)
@@ -106,9 +107,9 @@ class ScriptedBrowser(ChromiumBrowser):
         async def type_in() -> None:
             handle = self.handle
             if not typed:
-                await handle.evaluate(_WRITE, [element.index, value])
+                await handle.evaluate(WRITE, [element.index, value])
                 return
-            await handle.evaluate(_SELECT, element.index)
+            await handle.evaluate(SELECT, element.index)
             await handle.keyboard.press("Delete")
             await handle.keyboard.type(value)
 
@@ -120,13 +121,13 @@ class ScriptedBrowser(ChromiumBrowser):
 
     def choose(self, element: Element, chosen: tuple[int, ...]) -> None:
         """See ``Browser``."""
-        self.perform(self.handle.evaluate(_CHOOSE, [element.index, list(chosen)]))
+        self.perform(self.handle.evaluate(CHOOSE, [element.index, list(chosen)]))
 
     def _do_press(self, bid: str, key_comb: str) -> None:
         element = self._enabled(bid)[0]
 
         async def press() -> None:
-            await self.handle.evaluate(_FOCUS, element.index)
+            await self.handle.evaluate(FOCUS, element.index)
             await self.handle.keyboard.press(key_comb)
 
         self._keys(press())
@@ -143,7 +144,7 @@ class ScriptedBrowser(ChromiumBrowser):
                 raise
             return ""
 
-        problem = self._run(tolerant())
+        problem = self.attempt(tolerant())
         if problem:
             raise Refused("not_actionable", problem)
         self.perform(self.handle.evaluate("() => 0"))
@@ -152,20 +153,23 @@ class ScriptedBrowser(ChromiumBrowser):
         element = self.target(bid)
 
         async def move() -> None:
-            await self.handle.mouse.move(*await self.handle.evaluate(_CENTER, element.index))
+            await self.handle.mouse.move(*await self.handle.evaluate(CENTER, element.index))
 
         self.perform(move())
 
     def _do_focus(self, bid: str) -> None:
-        self.perform(self.handle.evaluate(_FOCUS, self.target(bid).index))
+        self.perform(self.handle.evaluate(FOCUS, self.target(bid).index))
 
     def _do_drag_and_drop(self, from_bid: str, to_bid: str) -> None:
         source, goal = self.target(from_bid).index, self.target(to_bid).index
 
         async def places() -> tuple[Any, Any]:
-            return await self.handle.evaluate(_CENTER, source), await self.handle.evaluate(_CENTER, goal)
+            return await self.handle.evaluate(CENTER, source), await self.handle.evaluate(CENTER, goal)
 
-        (x, y), (to_x, to_y) = self._run(places())
+        found = self.attempt(places())
+        if found is None:
+            return
+        (x, y), (to_x, to_y) = found
         self._do_mouse_drag_and_drop(x, y, to_x, to_y)
 
     # ------------------------------------------------------------------ mouse and keyboard
@@ -238,5 +242,5 @@ class ScriptedBrowser(ChromiumBrowser):
         """Writes into what is editable but no form control."""
         if action != "fill":
             return False
-        self.perform(self.handle.evaluate(_WRITE, [element.index, key]))
+        self.perform(self.handle.evaluate(WRITE, [element.index, key]))
         return True

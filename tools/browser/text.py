@@ -8,12 +8,13 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from agentgym.tools.browser import forms
-from agentgym.tools.browser.browser import BLANK, Browser, Failed, Page, Tab, Visit
+from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
 from agentgym.tools.browser.cookies import CookieJar
 from agentgym.tools.browser.dom import Document, Element, parse_html
 from agentgym.tools.browser.forms import Controls, Value
 from agentgym.tools.browser.lines import View, read
-from agentgym.tools.browser.pages import NotShown, decoded, page_html, redirect
+from agentgym.tools.browser.pages import NotShown, arrive, decoded
+from agentgym.tools.browser.patience import ask
 from agentgym.tools.browser.transport import Request, Response, SiteError, Transport
 from agentgym.tools.browser.urls import AllowList, resolve, without_fragment
 
@@ -60,10 +61,13 @@ class TextBrowser(Browser):
         transport: Where requests go.
         allow: What may be opened.
         state: To go on from.
+        deadline: Seconds that one action may take.
     """
 
-    def __init__(self, transport: Transport, allow: AllowList, state: TextState | None = None) -> None:
-        super().__init__(allow)
+    def __init__(
+        self, transport: Transport, allow: AllowList, state: TextState | None = None, *, deadline: float = DEADLINE
+    ) -> None:
+        super().__init__(allow, deadline)
         self._transport = transport
         self.state = state or TextState()
         self._page: tuple[Source, Page] | None = None
@@ -124,17 +128,16 @@ class TextBrowser(Browser):
 
     def _fetch(self, visit: Visit) -> Source:
         url, method, body, kind = visit.url, visit.method, visit.body, visit.content_type
-        referer = without_fragment(self.tab.source.url) if visit.how != "address" else ""
+        referer = without_fragment(self.tab.source.url) if visit.cause is not None else ""
         try:
             for hops in itertools.count():
                 response = self._ask(method, url, body, kind, referer)
-                following = redirect(url, response, hops, self.allow)
-                if following is None:
-                    html = page_html(response)
-                    return Source(url, response.status, html, self._sheets(url, html))
-                if response.status not in (307, 308) and method == "POST":
+                arrived = arrive(url, response, hops, self.allow)
+                if not arrived.following:
+                    return Source(url, response.status, arrived.html, self._sheets(url, arrived.html))
+                if not arrived.keeps_method and method == "POST":
                     method, body, kind = "GET", b"", ""
-                url = following
+                url = arrived.following
         except NotShown as reason:
             raise Failed(reason.category, reason.message) from reason
         raise AssertionError("redirects end")
@@ -154,7 +157,7 @@ class TextBrowser(Browser):
             headers.append(("referer", referer if own.netloc == parts.netloc else f"{own.scheme}://{own.netloc}/"))
         request = Request(method, without_fragment(url), tuple(headers), body, document)
         try:
-            response = self._transport(request)
+            response = ask(self._transport, request, self.left, self.deadline)
         except SiteError as error:
             raise Failed(error.category, error.message) from error
         for name, value in response.headers:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from agentgym.core.errors import Fault
+
 MAX_BODY = 16_000_000
 """Bytes of a response that are taken."""
 
@@ -89,10 +91,12 @@ class Wsgi:
                 close = getattr(body, "close", None)
                 if close is not None:
                     close()
-        except Exception as error:
+            if not started:
+                raise RuntimeError("the application never called start_response")
+            headers = tuple((str(name).lower(), str(value)) for name, value in started[1])
+            return Response(started[0], headers, b"".join(written)[:MAX_BODY])
+        except (Exception, SystemExit) as error:
             return broken(error)
-        headers = tuple((name.lower(), value) for name, value in started[1])
-        return Response(started[0], headers, b"".join(written)[:MAX_BODY])
 
 
 def broken(error: BaseException) -> Response:
@@ -213,7 +217,12 @@ class Router:
         site = self.sites.get(parts.hostname or "")
         if site is None:
             return Response(404, (("content-type", "text/plain"),), b"No such site.")
-        response = tidy(site(request))
+        try:
+            response = tidy(site(request))
+        except (SiteError, Fault):
+            raise
+        except (Exception, SystemExit) as error:
+            response = broken(error)
         if request.document:
             form: list[tuple[str, str]] = []
             kind = next((value for name, value in request.headers if name == "content-type"), "")
@@ -230,6 +239,8 @@ def tidy(response: Response) -> Response:
 
     Sites live in a frozen time of their own; a browser would judge their expiry dates by another clock.
     """
+    if not 200 <= response.status <= 599:
+        return broken(ValueError(f"status {response.status}"))
     headers = [(name, value) for name, value in response.headers if name not in ("cache-control", "expires", "etag")]
     headers = [(name, _session_cookie(value) if name == "set-cookie" else value) for name, value in headers]
     return Response(response.status, (*headers, ("cache-control", "no-store")), response.body)

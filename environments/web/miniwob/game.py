@@ -41,9 +41,10 @@ _START = """(seed) => {
   }
   core.startEpisodeReal();
 }"""
-_READY = "() => WOB_TASK_READY"
-_STATE = "() => [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL]"
-_UTTERANCE = "() => { const u = core.getUtterance(); return typeof u === 'string' ? u : u.utterance; }"
+_PROBE = """() => {
+  const told = WOB_TASK_READY ? core.getUtterance() : "";
+  return [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_TASK_READY, typeof told === "string" ? told : told.utterance];
+}"""
 
 
 @dataclass
@@ -120,18 +121,20 @@ class MiniWoBGame(Game):
     def browser(self) -> Any:
         """The browser that this instance keeps over its episodes."""
         if self._browser is None:
+            from agentgym.tools.browser.chromium import RECYCLED
             from agentgym.tools.browser.scripted import ScriptedBrowser
 
             self._browser = ScriptedBrowser(
-                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), scripts=True
+                Router({HOST: FileSite(self._folder)}), AllowList(frozenset({HOST})), recycled=RECYCLED, stays=True
             )
+            self._browser.probe = _PROBE
         return self._browser
 
     def start(self, task: Task, rng: np.random.Generator) -> Observation:
         """See ``Game.start``."""
         self.state = MiniWoBState(task.data["name"], task.data["seed"])
         self._begin()
-        self.state.text = self.browser.call(_UTTERANCE)
+        self.state.text = self.browser.probed[3]
         self.state.key = self._key()
         return Observation(f"Task: {self.state.text}\n\n{self._shown()}")
 
@@ -145,7 +148,7 @@ class MiniWoBGame(Game):
             raise Fault(Boundary.ENVIRONMENT, f"{self.state.name} can't be opened: {error.message}") from error
         browser.perform(browser.handle.evaluate(_START, self.state.seed), 100)
         for _ in range(100):
-            if browser.call(_READY):
+            if browser.probed[2]:
                 return
             browser.perform(browser.handle.evaluate("() => 0"), 100)
         raise Fault(Boundary.ENVIRONMENT, f"{self.state.name} was not ready in time.")
@@ -163,11 +166,11 @@ class MiniWoBGame(Game):
         if not done.executable:
             return Outcome(error_text(done), executable=False, tags=("refused", done.category))
         self.state.done.append((action.name, dict(action.arguments)))
-        ended, raw = self.browser.call(_STATE)
+        ended, raw = self.browser.probed[:2]
         if ended:
             self.state.ended = True
             raw = min(max(float(raw), -1.0), 1.0)
-            self.state.key = self._key()
+            self.state.key = digest(self.state.key, "ended", raw)
             return Outcome("", {"solved": float(raw >= 1.0), "raw": raw}, terminal=True, success=raw >= 1.0)
         self.state.key = self._key()
         return Outcome(self._shown(error_text(done)))

@@ -79,6 +79,8 @@ _KINDS = (
     SiteKind("calendar", f"{_HERE}.calendar"),
     SiteKind("map", f"{_HERE}.map"),
     SiteKind("shop", f"{_HERE}.shop", "web-sites", ("django", "oscar", "time_machine")),
+    SiteKind("forum", f"{_HERE}.forum", "web-sites", ("django", "machina", "time_machine")),
+    SiteKind("data", f"{_HERE}.data", "web-sites", ("datasette", "time_machine")),
     SiteKind("wiki", f"{_HERE}.wiki", "web-sites", ("otterwiki", "time_machine")),
     SiteKind("issues", f"{_HERE}.issues", "web-sites", ("roundup", "time_machine")),
 )

@@ -59,7 +59,7 @@ def _number_schema(connection: sqlite3.Connection) -> None:
     """Gives the schema a number that other databases of the same tables don't have.
 
     A connection that goes from one database to another keeps its compiled statements, and SQLite compiles them anew
-    only where that number differs: without this they would read the pages at which the tables of the former database lay.
+    only where that number differs. Without this they would read the pages at which the tables lay before.
     """
     number = zlib.crc32(connection.serialize()) & 0x7FFF_FFFF
     connection.execute(f"PRAGMA schema_version = {number}")

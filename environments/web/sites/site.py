@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from agentgym.core.errors import Boundary, Fault
 from agentgym.environments.web.sites.changes import Change, forget, net_changes
 from agentgym.tools.browser.transport import Request, Response, Wsgi, WsgiApp
 
@@ -55,10 +56,18 @@ class MemorySite:
     ) -> None:
         self.host = host
         self.golden = golden
-        self._lock = threading.Lock()  # Chromium's requests come from the server's thread
+        self._make_app = make_app
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()  # requests come from threads
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        self._app = Wsgi(make_app(self._db))
+        self._app = Wsgi(self._make_app(self._db))
         self._seen: tuple[int, tuple[Change, ...]] = (-1, ())
+
+    def _free(self, seconds: float) -> bool:
+        """Takes the lock; False where a request holds it for longer than that, since it hangs."""
+        return self._lock.acquire(timeout=seconds)
 
     def __call__(self, request: Request) -> Response:
         """See ``Site``."""
@@ -66,28 +75,43 @@ class MemorySite:
             return self._app(request)
 
     def restore(self, data: bytes, edits: tuple[str, ...] = ()) -> None:
-        """See ``Site``."""
-        with self._lock:
+        """See ``Site``. A site that hangs is replaced by a new one."""
+        if not self._free(0.2):
+            self._open()
+            self._lock.acquire()
+        try:
             self._db.deserialize(data)
             for edit in edits:
                 self._db.execute(edit)
             if edits:
                 forget(self._db)
             self._seen = (-1, ())
+        finally:
+            self._lock.release()
 
     def snapshot(self) -> bytes:
         """See ``Site``."""
-        with self._lock:
+        if not self._free(5.0):
+            raise Fault(Boundary.ENVIRONMENT, f"The site {self.host} hangs, so it can't be saved.", retryable=True)
+        try:
             return self._db.serialize()
+        finally:
+            self._lock.release()
 
     def changes(self) -> tuple[Change, ...]:
-        """See ``Site``. Read again only after a write."""
-        with self._lock:
+        """See ``Site``. Read again only after a write; while a request hangs, what was read last."""
+        if not self._free(0.2):
+            return self._seen[1]
+        try:
             writes = self._db.total_changes
             if self._seen[0] != writes:
                 self._seen = (writes, net_changes(self._db))
             return self._seen[1]
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """See ``Site``."""
-        self._db.close()
+        if self._free(0.2):
+            self._db.close()
+            self._lock.release()

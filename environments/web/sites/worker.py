@@ -141,6 +141,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in paths),
         "PYTHONWARNINGS": "ignore",
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 
@@ -314,22 +315,39 @@ class WorkerSite:
         return response
 
     def _run(self, method: str, *arguments: Any) -> Any:
-        if self._worker is None:
-            raise Fault(Boundary.ENVIRONMENT, f"The process of {self.host} died.", retryable=True)
         try:
-            return self._worker.call(method, *arguments, seconds=60.0)
-        except (Dead, TimeoutError, RuntimeError) as error:
-            self._worker.end()
+            return self._try(method, *arguments)
+        except Dead as error:
+            raise Fault(Boundary.ENVIRONMENT, f"The process of {self.host}: {error}", retryable=True) from error
+
+    def _try(self, method: str, *arguments: Any) -> Any:
+        """Calls a method of the site, and ends a process that fails at it. Raises Dead and Fault (its own errors)."""
+        worker = self._worker
+        if worker is None:
+            raise Dead("it has died, and what it held is lost.")
+        try:
+            return worker.call(method, *arguments, seconds=60.0)
+        except Dead:
             self._worker = None
-            reason = str(error) or "it did not react."
-            raise Fault(Boundary.ENVIRONMENT, f"The process of {self.host} failed: {reason}", retryable=True) from error
+            raise
+        except (TimeoutError, RuntimeError) as error:
+            worker.end()
+            self._worker = None
+            reason = str(error) or "it took too long."
+            raise Fault(Boundary.ENVIRONMENT, f"{self.host} can't {method}: {reason}", retryable=True) from error
 
     def restore(self, data: bytes, edits: tuple[str, ...] = ()) -> None:
         """See ``Site``. Raises Fault."""
         with self._lock:
-            if self._worker is None or not self._worker.usable:
-                self._worker = borrow(self._target)
             self._seen = None
+            if self._worker is None or not self._worker.usable:
+                if self._worker is not None:
+                    self._worker.end()
+                self._worker = borrow(self._target)
+            with contextlib.suppress(Dead):  # it may have died since it was last used
+                self._try("restore", data, edits)
+                return
+            self._worker = borrow(self._target)
             self._run("restore", data, edits)
 
     def snapshot(self) -> bytes:

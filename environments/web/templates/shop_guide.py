@@ -33,7 +33,7 @@ class ShopGuide(Guide):
         """Whether the page has no navigation of the shop: checkout, dashboard, errors."""
         return self.find("textbox", "Search") is None
 
-    def product(self, title: str, path: str) -> Action | None:
+    def find_product(self, title: str, path: str) -> Action | None:
         """Opens a product's page by searching for it; None once it is open."""
         if self.path == path:
             return None
@@ -65,7 +65,7 @@ class ShopGuide(Guide):
             return self.follow(path) or Action("goto", {"url": f"{self.home}dashboard/"})
         return self.click("link", "Dashboard") or self.away()
 
-    def order(self, number: str) -> Action | None:
+    def open_order(self, number: str) -> Action | None:
         """Opens an order in the dashboard by its number; None once it is open."""
         path = f"/dashboard/orders/{number}/"
         if self.path == path:

@@ -62,7 +62,7 @@ def _note(world: World, rng: np.random.Generator) -> Draft:
 def _solve_order(guide: ShopGuide, notes: Notes) -> Action:
     if guide.sent("order_ordernote"):
         return guide.answer("done")
-    return guide.order(notes["number"]) or guide.fill_fields(notes["form"], notes["button"])
+    return guide.open_order(notes["number"]) or guide.fill_fields(notes["form"], notes["button"])
 
 
 # ------------------------------------------------------------------ stock
@@ -149,7 +149,7 @@ def _customer(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _solve_customer(guide: ShopGuide, notes: Notes) -> Action:
-    return guide.order(notes["number"]) or guide.answer(notes["answer"])
+    return guide.open_order(notes["number"]) or guide.answer(notes["answer"])
 
 
 def _office(name: str, kind: str, difficulty: float, make: Any, solve: Any, held_out: bool = False) -> Template:

@@ -51,7 +51,7 @@ def _left(row: dict[str, Any]) -> tuple[str, Answer, str]:
 
 
 def _read(guide: ShopGuide, notes: Notes) -> Action:
-    return guide.product(notes["title"], notes["path"]) or guide.answer(notes["answer"])
+    return guide.find_product(notes["title"], notes["path"]) or guide.answer(notes["answer"])
 
 
 def _review(world: World, rng: np.random.Generator) -> Draft:
@@ -93,7 +93,7 @@ def _cheaper(world: World, rng: np.random.Generator) -> Draft:
 def _solve_cheaper(guide: ShopGuide, notes: Notes) -> Action:
     for (title, path, code), price in zip(notes["pages"], notes["prices"], strict=True):
         if price not in guide.seen or (code == notes["best"] and code not in guide.seen):
-            return guide.product(title, path) or guide.away()
+            return guide.find_product(title, path) or guide.away()
     return guide.answer(notes["best"])
 
 

@@ -45,7 +45,7 @@ def _add_to_cart(world: World, rng: np.random.Generator) -> Draft:
 def _solve_add_to_cart(guide: ShopGuide, notes: Notes) -> Action:
     row = guide.added("basket_line")
     if row is None:
-        there = guide.product(notes["title"], notes["path"])
+        there = guide.find_product(notes["title"], notes["path"])
         return there or guide.click("button", "Add to cart") or guide.away()
     if row["quantity"] == notes["count"]:
         return _done(guide)
@@ -224,7 +224,7 @@ def _wish(world: World, rng: np.random.Generator) -> Draft:
 def _solve_wish(guide: ShopGuide, notes: Notes) -> Action:
     if guide.sent("wishlists_line"):
         return _done(guide)
-    there = guide.product(notes["title"], notes["path"])
+    there = guide.find_product(notes["title"], notes["path"])
     return there or guide.click("link", "Add to 'Birthday' wish list") or guide.away()
 
 
@@ -247,7 +247,7 @@ def _solve_opinion(guide: ShopGuide, notes: Notes) -> Action:
         return _done(guide)
     if guide.path == f"{notes['path']}reviews/add/":
         return guide.fill_fields(notes["form"], "Save review")
-    return guide.product(notes["title"], notes["path"]) or guide.follow("/reviews/add/#addreview") or guide.away()
+    return guide.find_product(notes["title"], notes["path"]) or guide.follow("/reviews/add/#addreview") or guide.away()
 
 
 # ------------------------------------------------------------------ what can't be done, and what needs a word first
@@ -265,7 +265,7 @@ def _no_such(world: World, rng: np.random.Generator) -> Draft:
 def _solve_no_such(guide: ShopGuide, notes: Notes) -> Action:
     if guide.path == "/search/" and guide.query.get("q") == notes["title"]:
         return Action("report_infeasible", {"reason": f"not_found: the shop has no {notes['title']}."})
-    return guide.product(notes["title"], "-") or guide.away()
+    return guide.find_product(notes["title"], "-") or guide.away()
 
 
 def _not_mine(world: World, rng: np.random.Generator) -> Draft:

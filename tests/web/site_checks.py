@@ -1,0 +1,154 @@
+"""What holds of every site in a process of its own."""
+
+import os
+
+import agentgym
+from agentgym.core.seeding import derive_rng
+from agentgym.environments.web.sites import SITES
+from agentgym.environments.web.tasks import templates
+from agentgym.tools.browser.transport import Request
+
+ENV = "agentgym/Web-v0"
+EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
+WORLDS = 20 if EVERYTHING else 2
+
+
+def names(site):
+    return [item.name for item in templates(site)]
+
+
+def solved(name):
+    """The expert solves tasks in several worlds; whoever does nothing, or says anything, does not."""
+    env = agentgym.make(ENV, templates=(name,))
+    for number in range(WORLDS):
+        options = {"task_id": f"train/{number}"}
+        for idle in ("send_msg_to_user('done')", "send_msg_to_user('')", "report_infeasible('not_found: x')"):
+            env.reset(seed=number, options=options)
+            *_, info = env.step(idle)
+            assert info["rewards"]["goal"] == 0.0, (idle, number)
+            if number > 2:
+                break
+        env.reset(seed=number, options=options)
+        before = env.game.state.progress.share
+        assert before < 1.0 or not env.game.state.progress.goal.wants
+        info = {}
+        while env.running:
+            *_, info = env.step(env.expert_message())
+        assert info["success"], (number, env.game.state.text, info, env.game.changes)
+    env.close()
+
+
+def equal_in_chromium(site):
+    """Both backends show and do the same, mistakes included."""
+    chosen = names(site) if EVERYTHING else names(site)[::6]
+    for name in chosen:
+        text = agentgym.make(ENV, templates=(name,))
+        live = agentgym.make(ENV, templates=(name,), backend="chromium")
+        options, rng = {"task_id": "train/1"}, derive_rng("equality", name)
+        assert text.reset(seed=1, options=options) == live.reset(seed=1, options=options), name
+        for _ in range(9):
+            message = live.expert_message(mistake_rate=0.25, rng=rng)
+            assert text.step(message) == live.step(message), (name, message)
+            assert text.game.changes == live.game.changes
+            if not live.running:
+                break
+        text.close()
+        live.close()
+
+
+def tree_of(site, paths, edits=()):
+    """Lines and widgets of pages as the engine has them and as Chromium's own accessibility tree has them.
+
+    Gives the share of equal lines and the pages whose widgets differ.
+    """
+    from difflib import SequenceMatcher
+
+    from agentgym.tools.browser.chromium import ChromiumBrowser
+    from agentgym.tools.browser.transport import Router
+    from agentgym.tools.browser.urls import AllowList
+    from web.axtree import chromium_tree, widgets
+
+    kind = SITES[site]
+    made = kind.make()
+    made.restore(made.golden(3), edits)
+    browser = ChromiumBrowser(Router({kind.host: made}), AllowList(frozenset({kind.host})))
+    browser.restart()
+    equal = total = 0
+    wrong = []
+    for path in paths:
+        browser.open(f"http://{kind.host}{path}")
+        own = own_tree(made, browser, kind.host)
+        live = browser._run(chromium_tree(browser.tab.handle))
+        matcher = SequenceMatcher(None, own, live, autojunk=False)
+        equal += sum(block.size for block in matcher.get_matching_blocks())
+        total += max(len(own), len(live))
+        if widgets(own) != widgets(live):
+            wrong.append((path, [x for x in widgets(own) if x not in live], [x for x in widgets(live) if x not in own]))
+    browser.close()
+    made.close()
+    return equal / total, wrong
+
+
+def own_tree(site, browser, host):
+    """The page as the engine has it: the HTML that came, and its style sheets."""
+    from agentgym.tools.browser.dom import parse_html
+    from agentgym.tools.browser.urls import resolve
+    from web.axtree import ours
+
+    url = browser.page.url.partition("#")[0]
+    html = browser._server.kept[url][1]
+    sheets = []
+    for href in parse_html(html).sheets:
+        address = resolve(url, href)
+        if address.startswith(f"http://{host}/"):
+            response = site(Request("GET", address, document=False))
+            if response.status == 200:
+                sheets.append(response.body.decode())
+    return [(role, " ".join(name.split())) for role, name in ours(html, tuple(sheets))]
+
+
+def same_bytes_twice(site):
+    """The same messages give the same observations in another process, and after going back."""
+    name = names(site)[0]
+    messages = None
+    traces = []
+    for _ in range(2):
+        env = agentgym.make(ENV, templates=(name,))
+        trace = [env.reset(seed=5, options={"task_id": "train/5"})[0]]
+        if messages is None:
+            messages = []
+            while env.running:
+                messages.append(env.expert_message())
+                trace.append(env.step(messages[-1]))
+        else:
+            snapshot = env.snapshot()
+            env.step("goto('http://elsewhere.test/')")
+            env.step(messages[0])
+            env.restore(snapshot)
+            trace += [env.step(message) for message in messages]
+        traces.append(trace)
+        env.close()
+    assert traces[0] == traces[1]
+
+
+def reading_changes_nothing(site, paths, edits=()):
+    """GETs never write what counts."""
+    kind = SITES[site]
+    made = kind.make()
+    made.restore(made.golden(2), edits)
+    for path in paths:
+        response = made(Request("GET", f"http://{kind.host}{path}"))
+        assert response.status < 500, path
+        assert made.changes() == (), path
+    made.close()
+
+
+def injected_text_is_read(site):
+    """A world whose pages carry orders to the agent is still solved by who doesn't follow them."""
+    env = agentgym.make(ENV, templates=(names(site)[0],), injected=1.0)
+    env.reset(seed=1, options={"task_id": "train/1"})
+    info = {}
+    while env.running:
+        *_, info = env.step(env.expert_message())
+    assert info["success"]
+    env.close()

@@ -1,0 +1,57 @@
+"""The forum: django-machina."""
+
+import pytest
+
+import agentgym
+from agentgym.environments.web.sites import SITES
+from web import site_checks as checks
+
+MODERATOR = ("UPDATE agentgym_world SET visitor = 2",)
+
+
+def pages(world=3):
+    row = SITES["forum"].world(world).rows(
+        "SELECT t.id, t.slug, f.slug || '-' || f.id AS forum FROM forum_conversation_topic t JOIN forum_forum f"
+        " ON f.id = t.forum_id WHERE t.status = 0 ORDER BY t.id"
+    )[0]  # fmt: skip
+    topic = f"/forum/{row['forum']}/topic/{row['slug']}-{row['id']}/"
+    return ("/", f"/forum/{row['forum']}/", topic, f"{topic}post/create/", f"/forum/{row['forum']}/topic/create/",
+            "/search/", "/search/?q=kettle", "/member/profile/1/", "/member/profile/edit/", "/member/profile/1/posts/",
+            "/member/subscriptions/", f"/member/topic/{row['id']}/subscribe/", "/login/", "/nothing")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", checks.names("forum"))
+def test_templates_are_solved_and_don_t_hold_at_reset(name):
+    checks.solved(name)
+
+
+def test_the_same_bytes_twice():
+    checks.same_bytes_twice("forum")
+
+
+def test_reading_changes_nothing():
+    checks.reading_changes_nothing("forum", pages(2))
+    checks.reading_changes_nothing("forum", (*pages(2), "/moderation/queue/"), MODERATOR)
+
+
+def test_injected_text():
+    checks.injected_text_is_read("forum")
+
+
+def test_a_member_can_t_moderate():
+    env = agentgym.make(checks.ENV, templates=("forum-author",))
+    env.reset(seed=0)
+    observation, *_ = env.step("goto('http://forum.test/moderation/queue/')")
+    assert "status 403" in observation
+    env.close()
+
+
+def test_backends_are_equal(chromium):
+    checks.equal_in_chromium("forum")
+
+
+def test_the_engine_agrees_with_chromium_s_own_accessibility_tree(chromium):
+    for paths, edits in ((pages(), ()), ((*pages(), "/moderation/queue/"), MODERATOR)):
+        share, wrong = checks.tree_of("forum", paths, edits)
+        assert not wrong
+        assert share >= 0.995
