@@ -8,6 +8,7 @@ from agentgym.environments.web.templates import (
     book_write,
     calendar_read,
     calendar_write,
+    code,
     data_read,
     forum_read,
     forum_write,
@@ -41,6 +42,7 @@ _MODULES = (
     data_read,
     issues,
     wiki,
+    code,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)
