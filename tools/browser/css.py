@@ -32,13 +32,15 @@ MAX_STEPS = 30_000_000
 MAX_SECONDS = 3.0
 """Matching stops after that: a guard against pages made to be slow."""
 
-_PROPERTIES = ("display", "visibility", "text-transform", "content")
-_RELEVANT = re.compile(r"display|visibility|text-transform|content", re.IGNORECASE)
+_PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position")
+_RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position", re.IGNORECASE)
 _DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
 _PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
 _OTHER_PSEUDO = re.compile(r"::")
 _WIDTHS = re.compile(r"\(\s*(min|max)-width\s*:\s*([\d.]+)\s*(px|em|rem)\s*\)")
 _JOINT = re.compile(r"(?<=[^\s>+~,(])(?:\s+(?![\s>+~,)])|\s*~\s*(?!=))")
+_ENCLOSED = re.compile(r"\([^()]*\)|\[[^\]]*\]")
+_NAMED = re.compile(r"[.#]((?:[^\s.#:>+~,\[(\\]|\\.)+)")
 _SPECIFIC = re.compile(
     r"(?P<id>#[\w-]+)|(?P<class>\.[\w-]+|\[[^\]]*\]|:(?!not|is|where|has)[\w-]+(?:\([^)]*\))?)|(?P<tag>(?<![\w.#:-])[a-z][\w-]*)",
     re.IGNORECASE,
@@ -54,6 +56,13 @@ class Style:
     transform: str = ""
     before: str = ""
     after: str = ""
+    floats: str = ""
+    position: str = ""
+
+    @property
+    def apart(self) -> bool:
+        """Whether the element leaves the line of its neighbours, which makes a block of it."""
+        return self.floats in ("left", "right", "inline-start", "inline-end") or self.position in ("absolute", "fixed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ class Rule:
     settings: tuple[tuple[str, str], ...]
     joints: int = 0
     """Combinators that a matcher has to try all ancestors or siblings for."""
+    needs: frozenset[str] = frozenset()
+    """Classes and ids, in lower case, without which a page can't have an element that matches."""
 
 
 def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
@@ -77,7 +88,10 @@ def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
     styles: dict[int, Style] = {}
     size, depth = _measure(tree) if any(rule.joints > 1 for rule in rules) else (0, 0)
     end = time.monotonic() + MAX_SECONDS
+    present = _present(tree) if rules else set()
     for rule in rules:
+        if not rule.needs <= present:
+            continue
         if rule.joints > 1 and size * math.comb(depth, rule.joints) > MAX_STEPS:
             continue
         if time.monotonic() > end:
@@ -93,6 +107,22 @@ def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
             for name, value in rule.settings:
                 _set(style, rule.pseudo, name, value)
     return styles
+
+
+def _present(tree: LexborHTMLParser) -> set[str]:
+    """The classes and ids of a page. Most rules of a site's sheets name others, and need not be tried."""
+    found: set[str] = set()
+    for node in tree.css("[class]"):
+        found.update((node.attributes["class"] or "").lower().split())
+    found.update((node.attributes["id"] or "").lower() for node in tree.css("[id]"))
+    return found
+
+
+def _needs(selector: str) -> frozenset[str]:
+    inner = None
+    while inner != selector:  # what stands in parentheses or brackets may be a choice, or a denial
+        inner, selector = selector, _ENCLOSED.sub("", selector)
+    return frozenset(name.lower() for name in _NAMED.findall(selector) if "\\" not in name)
 
 
 def _measure(tree: LexborHTMLParser) -> tuple[int, int]:
@@ -120,6 +150,10 @@ def _set(style: Style, pseudo: str, name: str, value: str) -> None:
         style.visibility = value
     elif name == "text-transform":
         style.transform = value
+    elif name == "float":
+        style.floats = value
+    elif name == "position":
+        style.position = value
 
 
 @lru_cache(maxsize=64)
@@ -189,7 +223,8 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
         for important, items in settings.items():
             if items:
                 pseudo = found[1].lower() if found else ""
-                yield Rule(bare, pseudo, important, specificity(bare), order, tuple(items), len(_JOINT.findall(bare)))
+                joints = len(_JOINT.findall(bare))
+                yield Rule(bare, pseudo, important, specificity(bare), order, tuple(items), joints, _needs(bare))
                 order += 1
 
 

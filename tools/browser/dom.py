@@ -172,10 +172,13 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
                 cut = True
                 break
             element = builder.add(node.tag or "", _attributes(node), parent)
+            apart = parent is not None and parent.display in _LAY_OUT_BLOCKS
             if styles:
-                _apply(element, styles.get(node.mem_id))
+                apart |= _apply(element, styles.get(node.mem_id))
             if "style" in element.attrs:
-                _apply(element, css.inline(element.attrs["style"]))
+                apart |= _apply(element, css.inline(element.attrs["style"]))
+            if apart:
+                element.display = _AS_BLOCK.get(element.display, element.display)
             child = node.child
             if child is not None and element.depth < MAX_DEPTH:
                 stack.append((child, element))
@@ -189,9 +192,19 @@ def _attributes(node: LexborNode) -> dict[str, str]:
     return {key: value or "" for key, value in found.items()} if None in found.values() else found
 
 
-def _apply(element: Element, style: css.Style | None) -> None:
+_LAY_OUT_BLOCKS = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
+_AS_BLOCK = {
+    "inline": "block", "inline-block": "block", "inline-flex": "flex", "inline-grid": "grid", "inline-table": "table",
+    "table-row": "block", "table-cell": "block", "table-row-group": "block", "table-header-group": "block",
+    "table-footer-group": "block", "table-caption": "block",
+}  # fmt: skip
+"""What a box becomes that a flexible or grid box lays out, that floats or that is placed (CSS Display 3, 2.7)."""
+
+
+def _apply(element: Element, style: css.Style | None) -> bool:
+    """Takes a style over; tells whether it makes a block of the element."""
     if style is None:
-        return
+        return False
     if style.display:
         element.display = style.display
     if style.visibility:
@@ -199,6 +212,7 @@ def _apply(element: Element, style: css.Style | None) -> None:
     if style.transform:
         element.transform = "" if style.transform == "none" else style.transform
     element.before, element.after = style.before or element.before, style.after or element.after
+    return style.apart
 
 
 def from_live(nodes: Sequence[Any], *, cut: bool = False) -> Document:

@@ -122,9 +122,8 @@ def _prepare() -> None:
     from agentgym.environments.web.sites.shop.search import Found
 
     base.base_sqs = Found
-    for form in (forms.SearchForm, forms.BrowseCategoryForm, forms.CategoryForm):
-        widget = form.base_fields["sort_by"].widget
-        widget.render = _with_button(widget.render)
+    widget = forms.SearchForm.base_fields["sort_by"].widget  # the same in all forms of its kind
+    widget.render = _with_button(widget.render)
     user_logged_in.disconnect(update_last_login, dispatch_uid="update_last_login")
 
 
