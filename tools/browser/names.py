@@ -176,8 +176,9 @@ class Namer:
         self._left -= 1
         if self._left < 0:
             return
+        gap = " " if element.display in ("flex", "inline-flex", "grid", "inline-grid") else ""  # their parts are blocks
         if element.before:
-            parts.append(element.before)
+            parts.append(element.before + gap)
         for child in element.children:
             if isinstance(child, str):
                 if forced or (element.visible and not folds(element)):
@@ -185,7 +186,7 @@ class Namer:
             elif child is not skip and (forced or not hidden(child)):
                 self._gather_child(child, parts, skip, forced)
         if element.after:
-            parts.append(element.after)
+            parts.append(gap + element.after)
 
     def _gather_child(self, child: Element, parts: list[str], skip: Element | None, forced: bool) -> None:
         if child.tag == "br":

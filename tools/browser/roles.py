@@ -226,7 +226,13 @@ def _header_cell(element: Element) -> str:
     neighbours = cells[max(place - 1, 0) : place] + cells[place + 1 : place + 2]
     if any(cell.tag == "th" for cell in neighbours):
         return "columnheader"
-    return "rowheader" if any(cell.text().strip() for cell in neighbours) else "columnheader"
+    return "rowheader" if any(cell.text().strip() or _holds_control(cell) for cell in neighbours) else "columnheader"
+
+
+def _holds_control(cell: Element) -> bool:
+    """Whether something in a cell is drawn although it is no text."""
+    controls = (item for item in cell.descendants() if item.tag in ("button", "img", "input", "select", "textarea"))
+    return any(item.attrs.get("type", "").lower() != "hidden" for item in controls)
 
 
 _RULES: dict[str, Callable[[Element], str]] = {

@@ -69,8 +69,8 @@ class _Writer:
         code = self._fact(name, "code", f"{int(rng.integers(1000, 10_000))}")
         person = self._fact(name, "person", pick(rng, self.people).name)
         return (
-            f"# {name}\n\n{pick(rng, _SENTENCES)}\n\n| What | Value |\n|---|---|\n| Room | {room} |\n| Code | {code} |\n"
-            f"| Ask | {person} |\n\n## When it fails\n\nSwitch it off, wait, switch it on.\n"
+            f"# {name}\n\n{pick(rng, _SENTENCES)}\n\n| What | Value |\n|---|---|\n| Room | {room} |\n| Code | {code}"
+            f" |\n| Ask | {person} |\n\n## When it fails\n\nSwitch it off, wait, switch it on.\n"
         )
 
     def _team(self, name: str, people: list[Person]) -> str:
