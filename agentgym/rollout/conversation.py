@@ -179,9 +179,10 @@ class Conversation:
         return self._segments[:-1] if unused else self._segments
 
     def fork(self) -> Conversation:
-        """An independent copy at this point."""
+        """An independent copy at this point, whose drift counts from here."""
         copy = object.__new__(Conversation)
         copy.__dict__.update(self.__dict__)
+        copy._clean, copy._drift = 0, Drift()
         copy._messages = [Message(**message) for message in self._messages]
         copy._exchanges = list(self._exchanges)
         copy._segments = [
