@@ -14,7 +14,7 @@ import posixpath
 import tarfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -100,10 +100,22 @@ class Sandbox(ABC):
             ConfigError: An argument that no process could get (a NUL byte, an empty command).
         """
         argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
-        _check_argv(argv, env or {})
+        _check(argv, env or {}, cwd or WORKSPACE)
+        if not isinstance(stdin, bytes | bytearray | memoryview):
+            raise ConfigError(f"stdin must be bytes, got {type(stdin).__name__}; encode text first.")
         limits = limits or self.spec.limits
         if timeout is not None:
             limits = replace(limits, wall=timeout)
+        with self._use():
+            return self._run(argv, bytes(stdin), self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[None]:
+        """Holds the sandbox for one thing to be done with it.
+
+        Raises:
+            Fault: It is closed, or belongs to another process.
+        """
         with self._lock:
             if self.closed:
                 raise Fault(Boundary.SANDBOX, "this sandbox is closed; open another one")
@@ -111,7 +123,7 @@ class Sandbox(ABC):
                 raise Fault(
                     Boundary.SANDBOX, "this sandbox is of the process that this one was forked from; open another"
                 )
-            return self._run(argv, stdin, self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
+            yield
 
     def close(self) -> None:
         """Ends everything that runs in it and frees everything it held. Safe to call twice."""
@@ -158,7 +170,10 @@ class Sandbox(ABC):
             FileNotFoundError, NotADirectoryError, PermissionError: As ``os.scandir`` would.
         """
         depth = [] if recursive else ["-maxdepth", "1"]
-        script = 'test -e "$1" || exit 66; test -d "$1" || exit 69; cd -- "$1" && shift && exec find . -mindepth 1 "$@"'
+        script = (
+            'test -e "$1" || exit 66; test -d "$1" || exit 69; cd -- "$1" || exit 70; '
+            'shift; exec find . -mindepth 1 "$@"'
+        )
         format_ = ["-printf", r"%y %s %P\0"]
         limits = replace(self.spec.limits, output=MAX_TRANSFER)
         result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path), *depth, *format_], limits=limits)
@@ -202,7 +217,8 @@ class Sandbox(ABC):
         """An uncompressed tar archive of a file or of the content of a folder, in sorted order."""
         script = (
             'test -e "$1" || exit 66; if test -d "$1"; then cd -- "$1" && set -- . "${@:2}"; '
-            'else cd -- "${1%/*}/" && set -- "${1##*/}" "${@:2}"; fi; exec tar -c --sort=name -f - "${@:2}" -- "$1"'
+            'else cd -- "${1%/*}/" && set -- "${1##*/}" "${@:2}"; fi; exec tar -c --hard-dereference --sort=name '
+            '-f - "${@:2}" -- "$1"'
         )
         limits = replace(self.spec.limits, output=MAX_TRANSFER)
         patterns = [f"--exclude={pattern}" for pattern in exclude]
@@ -230,13 +246,19 @@ class Sandbox(ABC):
         self.close()
 
 
-def _check_argv(argv: Sequence[str], env: Mapping[str, str]) -> None:
+def _check(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
     if not argv or not argv[0]:
         raise ConfigError("Expected a command, got an empty one.")
-    for item in (*argv, *env, *env.values()):
+    for item in (*argv, *env, *env.values(), cwd):
+        if not isinstance(item, str):
+            raise ConfigError(f"Arguments and variables are text, got {item!r}.")
         if "\0" in item:
             raise ConfigError(f"A command can't hold a NUL byte: {item[:40]!r}.")
-        if len(item.encode("utf-8", "surrogateescape")) >= 128 * 1024:
+        try:
+            size = len(os.fsencode(item))
+        except UnicodeEncodeError:
+            raise ConfigError(f"Half a surrogate pair is no text that a process can get: {item[:40]!r}.") from None
+        if size >= 128 * 1024:
             raise ConfigError("An argument is longer than 131,071 bytes; write it to a file or pass it as stdin.")
     for name in env:
         if not name or "=" in name:
@@ -248,6 +270,7 @@ _ERRORS: dict[int, tuple[type[OSError], str]] = {
     67: (IsADirectoryError, "is a folder"),
     68: (PermissionError, "is not a regular file"),
     69: (NotADirectoryError, "is not a folder"),
+    70: (PermissionError, "can't be entered"),
 }
 
 

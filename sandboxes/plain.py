@@ -114,14 +114,14 @@ class PlainSandbox(Sandbox):
 
     def snapshot(self) -> str:
         """See ``Sandbox.snapshot``. A plain copy."""
-        with self._lock:
+        with self._use():
             name = f"snapshot-{next(_IDS)}"
             shutil.copytree(self._root / "now", self._root / name, symlinks=True)
             return name
 
     def restore(self, snapshot: str) -> None:
         """See ``Sandbox.restore``."""
-        with self._lock:
+        with self._use():
             source = self._path(snapshot)
             shutil.rmtree(self._root / "now")
             shutil.copytree(source, self._root / "now", symlinks=True)
@@ -134,7 +134,7 @@ class PlainSandbox(Sandbox):
 
     def fork(self, snapshot: str | None = None) -> PlainSandbox:
         """See ``Sandbox.fork``."""
-        with self._lock, warnings.catch_warnings():
+        with self._use(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UnisolatedWarning)
             return PlainSandbox(self.spec, _source=self._root / "now" if snapshot is None else self._path(snapshot))
 
