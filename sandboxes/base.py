@@ -23,6 +23,9 @@ from typing import Any, ClassVar, Literal
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.sandboxes.protocol import MAX_TRANSFER, WORKSPACE, Entry, ExecResult, LimitName, Limits, MiB, SandboxSpec
 
+_OWN_PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+"""For the file methods, since a specification's own may name folders that an agent can write to."""
+
 
 class Sandbox(ABC):
     """One sandbox. Commands run one at a time; several threads may share it. Also a context manager."""
@@ -145,7 +148,7 @@ class Sandbox(ABC):
         script = (
             'test -e "$1" -o -L "$1" || exit 66; test -d "$1" && exit 67; test -f "$1" || exit 68; exec cat -- "$1"'
         )
-        result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path)], limits=limits)
+        result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path)], env=_OWN_PATH, limits=limits)
         if result.truncated or len(result.stdout) > max_bytes:
             raise ConfigError(f"{path!r} is longer than {max_bytes} bytes.")
         _raise_for(result, path)
@@ -161,7 +164,7 @@ class Sandbox(ABC):
         target = self.absolute(path)
         script = 'test -d "$1" && exit 67; mkdir -p -- "$2" && test ! -p "$1" && exec cat > "$1"'
         argv = ["/bin/sh", "-c", script, "sh", target, posixpath.dirname(target)]
-        _raise_for(self.exec(argv, stdin=content), path)
+        _raise_for(self.exec(argv, stdin=content, env=_OWN_PATH), path)
 
     def list(self, path: str = WORKSPACE, *, recursive: bool = False) -> list[Entry]:
         """Names in a folder, sorted. Links are not followed.
@@ -176,7 +179,9 @@ class Sandbox(ABC):
         )
         format_ = ["-printf", r"%y %s %P\0"]
         limits = replace(self.spec.limits, output=MAX_TRANSFER)
-        result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path), *depth, *format_], limits=limits)
+        result = self.exec(
+            ["/bin/sh", "-c", script, "sh", self.absolute(path), *depth, *format_], env=_OWN_PATH, limits=limits
+        )
         _raise_for(result, path)
         return sorted((_entry(item) for item in result.stdout.split(b"\0") if item), key=lambda entry: entry.path)
 
@@ -199,7 +204,9 @@ class Sandbox(ABC):
     def unpack(self, archive: bytes, target: str = WORKSPACE) -> None:
         """Unpacks an uncompressed tar archive into a folder of the sandbox."""
         script = 'mkdir -p -- "$1" && exec tar -x --no-same-owner -C "$1" -f -'
-        _raise_for(self.exec(["/bin/sh", "-c", script, "sh", self.absolute(target)], stdin=archive), target)
+        _raise_for(
+            self.exec(["/bin/sh", "-c", script, "sh", self.absolute(target)], stdin=archive, env=_OWN_PATH), target
+        )
 
     def download(self, source: str, target: Path) -> None:
         """Copies a file or the content of a folder to this machine. Links that point outside are refused.
@@ -222,7 +229,9 @@ class Sandbox(ABC):
         )
         limits = replace(self.spec.limits, output=MAX_TRANSFER)
         patterns = [f"--exclude={pattern}" for pattern in exclude]
-        result = self.exec(["/bin/bash", "-c", script, "bash", self.absolute(source), *patterns], limits=limits)
+        result = self.exec(
+            ["/bin/bash", "-c", script, "bash", self.absolute(source), *patterns], env=_OWN_PATH, limits=limits
+        )
         if result.truncated:
             raise ConfigError(f"{source!r} is longer than {MAX_TRANSFER} bytes.")
         _raise_for(result, source)

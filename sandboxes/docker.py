@@ -51,6 +51,8 @@ _WRAPPER = (
     'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
     f'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; {_KILL_ALL}; {_FORGET}; exit $code'
 )
+# Commands start in these folders, which their owner may have locked himself out of. Says which ones that were.
+_OPEN_FOLDERS = f"find {' '.join(WRITABLE)} -maxdepth 0 -type d ! -perm -700 -print -exec chmod u+rwx {{}} +"
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
 _SPARE = 128 * MiB
@@ -160,7 +162,12 @@ class DockerSandbox(Sandbox):
     def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
         blocks = max(limits.disk >> 9, 1)
         line = ["/bin/sh", "-c", _WRAPPER, "sh", *map(str, (max(int(limits.cpu), 1), limits.open_files, blocks)), *argv]
-        result = self._exchange(line, stdin, env, cwd, limits, self._user)
+        try:
+            result = self._exchange(line, stdin, env, cwd, limits, self._user)
+        except Fault:
+            if self.closed or not self._helper(_OPEN_FOLDERS).text:
+                raise
+            result = self._exchange(line, stdin, env, cwd, limits, self._user)
         if result.exit_code != 137:
             return result
         if not result.timed_out:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from agentgym.core.errors import ConfigError, UnsupportedError
+from agentgym.core.errors import Boundary, ConfigError, Fault, UnsupportedError
 from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.keeper.owners import OWNER, kill_if, owner_gone, owner_name, processes, spare_users, user_ids
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, ExecResult, LimitName, Limits, SandboxSpec
@@ -90,10 +90,13 @@ class PlainSandbox(Sandbox):
         with tempfile.TemporaryFile() as source:
             source.write(stdin)
             source.seek(0)
-            process = subprocess.Popen(
-                line, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=cwd,
-                start_new_session=True, user=self._user, group=self._user, extra_groups=[] if self._user else None,
-            )  # fmt: skip
+            try:
+                process = subprocess.Popen(
+                    line, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=cwd,
+                    start_new_session=True, user=self._user, group=self._user, extra_groups=[] if self._user else None,
+                )  # fmt: skip
+            except OSError as error:
+                raise Fault(Boundary.SANDBOX, f"the command could not be started: {error}") from error
         out, err = Clip(limits.output), Clip(limits.output)
         with process:
             timed_out = _pump(process, out, err, began + limits.wall)

@@ -213,6 +213,7 @@ class Keeper:
         try:
             seccomp = bytes.fromhex(request["seccomp"])
             tree = request["tree"]
+            self._layers.open_folders(tree)
             running = start(
                 request["job"], stdio, seccomp, self._groups.get(tree), self._user, self._networks.get(tree)
             )

@@ -20,6 +20,7 @@ from agentgym.core.errors import AgentGymError, ConfigError, Fault, UnknownNameE
 from agentgym.sandboxes import (
     Limits,
     SandboxSpec,
+    Shell,
     bubblewrap,
     diagnose,
     diagnose_host,
@@ -182,6 +183,21 @@ def test_arguments_that_no_process_can_get() -> None:
             sandbox.exec(["true"], cwd="/no/such/folder")
         with pytest.raises(FileNotFoundError):
             sandbox.upload(Path("/no/such/file"))
+
+
+def test_the_shell_saves_whatever_a_command_changed() -> None:
+    changes = (
+        "IFS=,", "set -C", "set -euo pipefail", "trap 'true' EXIT", "export PATH=/nowhere", "trap 'true' EXIT; set -f",
+        "mv() { echo not this; }; printf() { echo nor this; }; declare() { :; }; cd() { :; }",
+    )  # fmt: skip
+    with open_sandbox(SandboxSpec(env=(("GIVEN", "1"),)), "bubblewrap") as sandbox:
+        for number, change in enumerate(changes):
+            shell = Shell(sandbox)
+            shell.reset()
+            assert shell.run(f"mkdir -p /tmp/{number}; builtin cd /tmp/{number}; V=0").ok
+            assert shell.run(f"builtin cd ..; V={number}; unset GIVEN; {change}").stdout == b""
+            text = shell.run('builtin echo "$V $PWD ${GIVEN-gone}"').text
+            assert text == f"{number} /tmp gone\n", f"{change}: {text}"
 
 
 def test_a_command_that_can_not_begin_leaves_one_keeper() -> None:
