@@ -171,8 +171,13 @@ class JsonClient:
     async def _send(self, method: str, path: str, body: Any, params: Mapping[str, str] | None) -> httpx2.Response:
         key = self._key()
         headers = {"authorization": f"Bearer {key}"} if key else {}
+        content: bytes | None = None
+        if body is not None:
+            headers["content-type"] = "application/json"
+            # models write halves of surrogate pairs, which have no bytes
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         return await self._client.request(
-            method, self.base_url + path, json=body, params=dict(params or {}), headers=headers
+            method, self.base_url + path, content=content, params=dict(params or {}), headers=headers
         )
 
     def _problem(self, answer: httpx2.Response) -> str:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from agentgym.core.actions import json_text
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.core.policy import Completion, FinishReason, Policy, Request, Usage
 from agentgym.policies.http import GivenUp, JsonClient, NotThere, Retry
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _PATH = "/chat/completions"
 _CERTAIN = 1e-3
+_CLIP = 300
+"""Characters that are kept of what a server says about an error."""
 
 
 class OpenAIPolicy(Policy):
@@ -102,12 +105,14 @@ class OpenAIPolicy(Policy):
 
     async def _act(self, request: Request) -> Completion:
         answer = await self._post(self._body(request))
+        if isinstance(answer, dict) and answer.get("error") and not answer.get("choices"):
+            problem = self._client.redact(json_text(answer["error"]))[:_CLIP]  # routers send those with status 200
+            raise Fault(Boundary.POLICY, f"the chat server answered with an error: {problem}", retryable=True)
         try:
             return await self._completion(request, answer)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise Fault(
-                Boundary.POLICY, f"the chat server's answer has another form ({type(error).__name__}: {error})"
-            ) from None
+            problem = self._client.redact(f"{type(error).__name__}: {error}")
+            raise Fault(Boundary.POLICY, f"the chat server's answer has another form ({problem})") from None
 
     async def _post(self, body: dict[str, Any]) -> Any:
         """Asks, first with what only some servers know; one that refuses that is asked without from then on."""
@@ -152,7 +157,7 @@ class OpenAIPolicy(Policy):
     async def _completion(self, request: Request, answer: Any) -> Completion:
         choice = answer["choices"][0]
         message = choice["message"]
-        text = str(message.get("content") or message.get("refusal") or "")
+        text = _said(message.get("content") or message.get("refusal") or "")
         calls = message.get("tool_calls") or ()
         if calls:
             text = as_text(text, calls, request.turn)
@@ -238,6 +243,11 @@ def _prices(table: Mapping[str, Any], model: str) -> dict[str, float]:
             f"Prices are numbers from 0 for 'prompt' and 'completion' per million tokens; for {model!r}: {dict(table)}."
         )
     return {name: float(price) for name, price in known.items()}
+
+
+def _said(content: Any) -> str:
+    """A message's text, also where a server sends it in parts."""
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def _with_stop(text: str, stops: Sequence[str], choice: Mapping[str, Any]) -> str:

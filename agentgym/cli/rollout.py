@@ -152,12 +152,13 @@ def plan_of(config: RunConfig, out: Path, *, resume: bool, workers: str) -> dict
     from itertools import islice
 
     from agentgym.rollout.jobs import plan
-    from agentgym.rollout.run import check_policy
+    from agentgym.rollout.run import check_policy, check_tasks
     from agentgym.rollout.storage import check_resumable, stored_jobs
     from agentgym.rollout.workers import parse_workers, require
 
     env = config.make_env()
     resolved = config.resolved(env)
+    check_tasks(env, config.task_ids)
     first = next(islice(plan(1, 1, config.seed, task_ids=config.task_ids), 1))
     env.reset(seed=first.env_seed, options={"task_id": first.task_id} if first.task_id else None)
     first_task = env.task.task_id

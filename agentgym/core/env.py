@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from agentgym.core.actions import Action, Tool, clip
 from agentgym.core.errors import (
+    FAILURES,
     AgentGymError,
     Boundary,
     ConfigError,
@@ -253,7 +254,7 @@ class AgentEnv(gymnasium.Env[str, str]):
         self.game.rng = derive_rng(self._seed, "episode")
         try:
             text = self.game.start(self._task, self.game.rng).text
-        except Exception as error:
+        except FAILURES as error:
             raise self._fault(error) from error
         text = clip_observation(text, type(self.game).max_observation)
         self._messages = ({"role": "user", "content": text},)
@@ -279,11 +280,11 @@ class AgentEnv(gymnasium.Env[str, str]):
             raise TypeError(f"A message must be a str, got {type(action).__name__}.")
         try:
             parsed = self.action_format.parse(action, self._tools)
-        except Exception as error:
+        except FAILURES as error:
             raise self._fault(error, Boundary.PARSER) from error
         try:
             turn = self._play(parsed)
-        except Exception as error:
+        except FAILURES as error:
             raise self._fault(error) from error
         self._turn += 1
         truncation = ""
@@ -485,7 +486,7 @@ class AgentEnv(gymnasium.Env[str, str]):
             info["truncation_reason"] = truncation
         return info
 
-    def _fault(self, error: Exception, boundary: Boundary = Boundary.ENVIRONMENT) -> Fault:
+    def _fault(self, error: BaseException, boundary: Boundary = Boundary.ENVIRONMENT) -> Fault:
         """Ends the episode unscored and puts the failure to a boundary."""
         self._running = False
         self._ledger.fault()

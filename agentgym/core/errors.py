@@ -41,6 +41,10 @@ class ResetNeededError(AgentGymError, gymnasium.error.ResetNeeded):
     """``step`` before ``reset``, or after the episode ended."""
 
 
+FAILURES = (Exception, SystemExit)
+"""How games and policies, which are code of others, fail: one that calls ``sys.exit`` must not end a whole run."""
+
+
 class Boundary(StrEnum):
     """Where a failure came from. Each fault belongs to exactly one boundary."""
 

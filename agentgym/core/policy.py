@@ -7,6 +7,7 @@ sampled; policies behind a chat server read ``messages``; scripted ones are boun
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,8 +35,8 @@ class Sampling:
     """New tokens a message."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ConfigError(f"temperature must be at least 0, got {self.temperature}.")
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigError(f"temperature must be at least 0 and finite, got {self.temperature}.")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}.")
         if self.top_k < 0:

@@ -157,7 +157,7 @@ class Trajectory:
     """The stored tokens are the ones that were sampled."""
     drift: Drift = field(default_factory=Drift)
     usage: Usage = field(default_factory=Usage)
-    """What the policy's server counted; zeros where it counts nothing."""
+    """What the policy's server counted for the turns of its own; zeros where it counts nothing."""
     parent_id: str = ""
     fork_turn: int = 0
 

@@ -9,6 +9,7 @@ sampled in, and in no other.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -137,6 +138,8 @@ class Conversation:
                 Boundary.POLICY,
                 f"it returned {len(ids)} tokens with {len(logprobs)} log-probabilities and {len(versions)} versions",
             )
+        _check("i", ids)
+        _check("d", logprobs)
         segment = self._segments[-1]
         start = self._wrote = len(segment.token_ids)
         segment.token_ids.extend(ids)
@@ -179,9 +182,10 @@ class Conversation:
         return self._segments[:-1] if unused else self._segments
 
     def fork(self) -> Conversation:
-        """An independent copy at this point."""
+        """An independent copy at this point, whose drift counts from here."""
         copy = object.__new__(Conversation)
         copy.__dict__.update(self.__dict__)
+        copy._clean, copy._drift = 0, Drift()
         copy._messages = [Message(**message) for message in self._messages]
         copy._exchanges = list(self._exchanges)
         copy._segments = [
@@ -226,6 +230,7 @@ class Conversation:
 
     def _take_prompt(self, prompt: Sequence[int]) -> None:
         """Takes the context that a server says it read: the one known so far and more, or a new one."""
+        _check("i", prompt)
         known = self._segments[-1].token_ids
         if not self._begun:
             self.faithful = True
@@ -259,6 +264,14 @@ class Conversation:
         segment.policy_mask.extend([False] * len(ids))
         segment.logprobs.extend([0.0] * len(ids))
         segment.versions.extend([-1] * len(ids))
+
+
+def _check(code: str, values: Sequence[Any]) -> None:
+    """Raises Fault where a server's values are not what a record holds: found later, they would end the run."""
+    try:
+        array(code, values)
+    except (TypeError, OverflowError) as error:
+        raise Fault(Boundary.POLICY, f"it returned tokens or log-probabilities that are none: {error}") from None
 
 
 def _rewrites(renderer: Renderer | None) -> bool:

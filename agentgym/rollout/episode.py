@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym.core.env import AgentEnv
-from agentgym.core.errors import AgentGymError, Boundary, Fault
+from agentgym.core.errors import FAILURES, AgentGymError, Boundary, Fault
 from agentgym.core.policy import Completion, Request
 from agentgym.core.records import FaultRecord, Trajectory, Turn
 from agentgym.core.seeding import derive_seed
@@ -270,7 +270,7 @@ class Episode:
             return completion
         except (AgentGymError, Hung):
             raise  # a fault, or a mistake of the person who started the run
-        except Exception as error:
+        except FAILURES as error:
             raise Fault(Boundary.POLICY, f"{type(error).__name__}: {error}", retryable=True) from error
         finally:
             self.timing.policy += time.perf_counter() - before
@@ -305,7 +305,7 @@ class Episode:
             raise Fault(Boundary.ENVIRONMENT, f"{what} did not return within its time limit", retryable=True) from None
         except AgentGymError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             raise Fault(Boundary.ENVIRONMENT, f"{what} failed: {type(error).__name__}: {error}") from error
         finally:
             if hang is not None:

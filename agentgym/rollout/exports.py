@@ -73,7 +73,7 @@ def dpo_rows(
     Raises:
         ConfigError: A margin below 0.
     """
-    if margin < 0:
+    if not margin >= 0:
         raise ConfigError(f"The margin must be at least 0, got {margin}.")
     for group in _groups(trajectories):
         ranked = sorted(group, key=lambda trajectory: (-trajectory.total_reward, trajectory.trajectory_id))

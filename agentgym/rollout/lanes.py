@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError, Boundary, ConfigError, Fault
-from agentgym.core.policy import Policy, Sampling
+from agentgym.core.policy import Policy, Sampling, Usage
 from agentgym.core.records import FaultRecord, Trajectory
 from agentgym.rollout.context import ContextStrategy
 from agentgym.rollout.episode import Episode
@@ -165,11 +165,12 @@ class Attempt:
         record.parent_id, record.fork_turn = source.trajectory_id, turn
         record.turns = [replace(inherited, owned=False) for inherited in source.turns]
         record.faults, record.ledger, record.segments = [], [], []
+        record.usage = Usage()  # what came before was paid once, for the parent
         episode = Episode(self, env, job, record)
         episode.written, episode.success = parent.written, parent.success
         episode.stop, episode.tools, episode.state_key = parent.stop, parent.tools, parent.state_key
-        shared = (self.setup.policy.renderer, self.setup.context, parent.tools)
-        episode.conversation = copy.deepcopy(parent.conversation, {id(item): item for item in shared})
+        assert parent.conversation is not None
+        episode.conversation = parent.conversation.fork()
         return episode
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from agentgym.core.errors import ConfigError
@@ -25,8 +26,8 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("context_tokens", "episode_tokens", "seconds", "call_seconds"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"{name} must be above 0, got {value}.")
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{name} must be above 0 and finite, got {value}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -126,6 +126,13 @@ def check_policy(spec: PolicySpec) -> None:
         raise ConfigError(f"The policy {spec.name!r} can't be made with {spec.kwargs}: {error}") from error
 
 
+def check_tasks(env: AgentEnv, task_ids: Sequence[str]) -> None:
+    """Raises UnknownNameError where an environment has no task of that id."""
+    source = env.game.tasks()
+    for task_id in dict.fromkeys(task_ids):
+        source.get(task_id)
+
+
 def _builder(spec: PolicySpec) -> Callable[..., Policy]:
     policies: Registry[Callable[..., Policy]] = load("agentgym.policies:POLICIES")
     build: Callable[..., Policy] = load(spec.name) if ":" in spec.name else policies.get(spec.name)
@@ -172,6 +179,7 @@ async def run(
     env = config.make_env()
     resolved = config.resolved(env)
     pictures = env.game.has_pictures
+    check_tasks(env, config.task_ids)
     env.close()
     if config.screenshots and not pictures:
         raise ConfigError(f"{config.env_id} has no pictures to store (web environments have some in Chromium).")

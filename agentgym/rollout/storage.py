@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agentgym.core.errors import Boundary, ConfigError, DataError, Fault
+from agentgym.core.errors import AgentGymError, Boundary, ConfigError, DataError, Fault
 from agentgym.core.records import FaultRecord, Trajectory
 from agentgym.rollout import journal
 from agentgym.rollout.shards import (
@@ -53,6 +53,7 @@ __all__ = [
 SHARD_SIZE = 256
 SCREENSHOTS = "screenshots"
 """Folder of a run in which pictures lie, one folder an episode, one file a turn. No record depends on them."""
+_FOLDERS = ("trajectories", "turns", "journal")
 _FREE = ("version", "tools")
 """Entries of the configuration that may differ when a run is resumed: they follow from others, or change nothing."""
 _HELD_BYTES = 32 << 20
@@ -91,6 +92,8 @@ class RunWriter:
         """Numbers of the jobs that are stored."""
         self._pending: dict[int, dict[int, list[Trajectory] | None]] = {}
         self._held = 0
+        self._begun_here = False
+        """No run was there before."""
         self._files: dict[Path, int] = {}
         self._entries: dict[int, ShardEntry] = {}
         with self._storing():
@@ -110,6 +113,9 @@ class RunWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        mistaken = isinstance(error, AgentGymError) and not isinstance(error, Fault)
+        if mistaken and self._begun_here and not self.done:
+            self._take_back()
 
     def add(self, index: int, trajectories: Sequence[Trajectory], timing: Mapping[str, Any] | None = None) -> None:
         """Stores what came of job ``index``. It survives a kill from the moment this returns."""
@@ -136,6 +142,14 @@ class RunWriter:
         finally:
             self._close_files()
 
+    def _take_back(self) -> None:
+        """Removes a run that a mistake ended before anything was stored, so that the corrected one can be begun."""
+        for name in ("run.json", MANIFEST, "timing.jsonl", ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (*_FOLDERS, "."):
+            with suppress(OSError):  # somebody else's files are in it
+                (self.path / folder).rmdir()
+
     # ------------------------------------------------------------------ what is there
 
     def _open(self, config: Mapping[str, Any], resume: bool) -> None:
@@ -143,11 +157,12 @@ class RunWriter:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(f"Another process is writing the run in {str(self.path)!r}.") from None
-        for folder in ("trajectories", "turns", "journal"):
+        for folder in _FOLDERS:
             (self.path / folder).mkdir(exist_ok=True)
         text = json.dumps(config, indent=2, ensure_ascii=False, default=str)
         if not check_resumable(self.path, config, resume=resume):
             replace(self.path / "run.json", text + "\n")
+            self._begun_here = True
 
     def _recover(self) -> None:
         """Takes over what an earlier process left: whole shards, then journals without their torn last lines."""

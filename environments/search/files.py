@@ -86,21 +86,27 @@ def _given_corpus(path: Path) -> tuple[Corpus, Any]:
 
 def _questions(examples: Mapping[str, list[Example]], corpus: Corpus, *, own: bool) -> Questions:
     """Records of examples; steps whose documents the corpus lacks leave the proof unknown."""
-    supported = any(example.steps for found in examples.values() for example in found)
+    named = {_key(step.title) for found in examples.values() for example in found for step in example.steps}
     places: dict[str, list[int]] = {}
-    if supported:
-        for position, passage in enumerate(corpus):
-            places.setdefault(passage.contents if own else passage.title, []).append(position)
+    for position, passage in enumerate(corpus if named else ()):
+        key = passage.contents if own else _key(passage.title)
+        if own or key in named:  # of the twenty million passages of Wikipedia a question file names a few thousand
+            places.setdefault(key, []).append(position)
     return Questions.of(
         {split: [_record(example, places, own) for example in found] for split, found in examples.items()}
     )
+
+
+def _key(title: str) -> str:
+    """A title without quotes: corpora put some around it, double those within, or leave them out."""
+    return title.replace('"', "").strip()
 
 
 def _record(example: Example, places: Mapping[str, list[int]], own: bool) -> dict[str, Any]:
     chain = []
     for step in example.steps:
         if not own:
-            wanted = [step.title]
+            wanted = [_key(step.title)]
         elif step.paragraph is not None:
             title, text = example.paragraphs[step.paragraph]
             wanted = [f'"{title}"\n{text}']

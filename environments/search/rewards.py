@@ -31,7 +31,7 @@ DOC_RELEVANCE = Component(
     "process",
     0.0,
     float(MOST_CALLS),
-    "R3-RAG's relevance of each search: 1 for a new step of the proof, 0.6 for a step known already, else 0.",
+    "R3-RAG's relevance of each search: 1 for a new step of the proof, 0.6 for a new document of a known one, else 0.",
 )
 JUDGE_CORRECT = Component(
     "judge_correct", "process", -1.0, 1.0, f"ReSeek's judgement: right or wrong, of the first {JUDGE_CAP}."
@@ -79,7 +79,7 @@ _WEIGHTS = {
     "retrieval_recall": 0.2,
     "retrieval_novelty": 0.02,
     "judge_correct": 0.05,
-    "format": 0.01,
+    "format": 0.005,  # no more than a search costs: a well-formed message that finds nothing is no gain
     "search_cost": 0.005,
 }
 

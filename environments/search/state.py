@@ -40,7 +40,7 @@ class State:
     shown: dict[str, str] = field(default_factory=dict)
     """Ids of the documents seen, with their contents where they can't be fetched again."""
     credited: set[str] = field(default_factory=set)
-    """Those that counted as new."""
+    """Those that earned what they are worth; seen again, they earn nothing."""
     covered: set[int] = field(default_factory=set)
     """Steps that a document seen states."""
     last: tuple[str, ...] = ()
@@ -77,8 +77,10 @@ class State:
         self.last = tuple(passage.id for passage in found)
         for passage in found:
             self.shown.setdefault(passage.id, passage.contents if keep else "")
-        held = {i for i, documents in enumerate(self.steps) if not documents.isdisjoint(self.last)}
-        holds_answer = not self.steps and any(sub_exact_match(passage.contents, self.answers) for passage in found)
+        fresh = [name for name in dict.fromkeys(self.last) if name not in self.credited]
+        held = {i for i, documents in enumerate(self.steps) if not documents.isdisjoint(fresh)}
+        texts = {passage.id: passage.contents for passage in found}
+        holds_answer = not self.steps and any(sub_exact_match(texts[name], self.answers) for name in fresh)
         new = held - self.covered
         self.useful = bool(new) or holds_answer
         components = {"search_cost": -1.0, "retrieval_novelty": 0.0, "doc_relevance": 0.0}
@@ -86,9 +88,9 @@ class State:
             components["retrieval_recall"] = 0.0
         if self.pasted(query):
             return components
-        fresh = [name for name in self.last if name not in self.credited][: NOVELTY_CAP - len(self.credited)]
+        room = max(NOVELTY_CAP - len(self.credited), 0)
         self.credited.update(fresh)
-        components["retrieval_novelty"] = len(fresh) / NOVELTY_CAP
+        components["retrieval_novelty"] = min(len(fresh), room) / NOVELTY_CAP
         components["doc_relevance"] = 1.0 if self.useful else RELEVANT if held else 0.0
         if self.steps:
             components["retrieval_recall"] = len(new) / len(self.steps)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 import gymnasium
 import pytest
@@ -171,10 +172,14 @@ class Fragile(toys.RoomsGame):
             raise OSError("disk on fire")
         if action.arguments["room"] == "attic":
             return Outcome("x", {"sighted": float("nan")})
+        if action.arguments["room"] == "study":
+            sys.exit("the tool wants to go")
         return super().act(action)
 
 
-@pytest.mark.parametrize(("room", "text"), [("hall", "disk on fire"), ("attic", "sighted")])
+@pytest.mark.parametrize(
+    ("room", "text"), [("hall", "disk on fire"), ("attic", "sighted"), ("study", "SystemExit: the tool wants to go")]
+)
 def test_a_failing_game_is_a_fault_and_leaves_no_score(room, text):
     env = AgentEnv(Fragile())
     env.reset(seed=0)

@@ -71,6 +71,30 @@ def test_a_message_is_asked_for_and_counted():
     assert "authorization" not in {name.lower() for name in server.headers[0]}
 
 
+def test_text_in_parts_is_one_text():
+    parts = [{"type": "text", "text": "look"}, {"type": "image"}, {"type": "text", "text": " here"}]
+    with Server(chat(parts)) as server:
+        assert ask(server).text == "look here"
+
+
+def test_an_error_in_the_place_of_an_answer_is_said_and_tried_again(monkeypatch):
+    monkeypatch.setenv("KEY", KEY)
+    answer = {"error": {"message": f"overloaded, says {KEY}"}}
+    with Server(answer) as server, pytest.raises(Fault, match="overloaded, says") as caught:
+        ask(server, key_env="KEY")
+    assert caught.value.retryable and KEY not in str(caught.value)
+
+
+def test_half_a_character_that_a_model_wrote_can_be_said_again():
+    with Server(chat("look \ud83d")) as server, policy(server) as made:
+        text = asyncio.run(made.act(request())).text
+        assert text == "look \ud83d"
+        said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": text}]
+        asyncio.run(made.act(request(messages=said)))
+    assert server.requests[1]["messages"][1]["content"] == "look ?"
+    assert {headers["content-type"] for headers in server.headers} == {"application/json"}
+
+
 @pytest.mark.parametrize("reason", ["length", "stop", "tool_calls", None])
 def test_reasons_to_finish(reason):
     with Server(chat("x", finish_reason=reason)) as server:

@@ -352,6 +352,14 @@ def test_answers_of_another_form_are_faults(body):
         RetrieverClient(url, patience=IMPATIENT).search(["a"], 1)
 
 
+def test_a_server_that_gives_more_than_was_asked_for_is_cut():
+    body = json.dumps({"result": [[{"id": str(i), "contents": f"t{i}"} for i in range(50)]]}).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with sending(answer) as url:
+        (hits,) = RetrieverClient(url, patience=IMPATIENT).search(["a"], 3)
+    assert [passage.id for passage, _ in hits] == ["0", "1", "2"]
+
+
 def test_a_connection_that_the_server_closed_is_opened_again(url, port):
     connection = Connection(url, QUICK)
     body, kind = write_request("search-r1", ["cup"], 1)

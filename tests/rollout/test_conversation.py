@@ -18,6 +18,7 @@ from agentgym.rollout.context import Summary, View, context_strategy
 from agentgym.rollout.conversation import Conversation
 from agentgym.rollout.engine import collect_all
 from agentgym.rollout.jobs import plan
+from agentgym.rollout.journal import decode, encode
 from agentgym.training.config import RLSection
 from agentgym.training.logprobs import batch_logprobs, split_rows
 from agentgym.training.losses import aggregate
@@ -296,6 +297,24 @@ def test_one_message_without_ids_makes_the_episode_unfaithful(missing):
         _answer(talk, prompt, [10])
     assert not talk.faithful
     assert talk.segments() == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"token_ids": ["a"]}, {"token_ids": [2**40]}, {"token_ids": [None]}, {"prompt_ids": [1.5]}, {"logprobs": [None]}],
+)
+def test_tokens_that_no_record_holds_fail_one_episode(odd):
+    class Server(Policy):
+        async def act(self, request):
+            values = {"token_ids": [7], "logprobs": [-1.0], "prompt_ids": [1, 2]}
+            wrong = int(request.episode_id[1:]) == 2
+            return Completion("look[hall]", **{**values, **(odd if wrong else {})})
+
+    jobs = list(plan(4, 1, 0))
+    records = collect_all(jobs, lambda: agentgym.make("toy/Rooms-v0"), Server(), sampling=Sampling())
+    assert [[fault.boundary for fault in record.faults] for record in records] == [[], [], ["policy"], []]
+    for index, record in enumerate(records):
+        assert decode(encode(index, [record])) == (index, [record])
 
 
 def test_versions_are_kept_per_token():

@@ -1,12 +1,13 @@
 """The rollout engine: groups, faults, limits, batching, and equal records at any concurrency."""
 
 import asyncio
+import sys
 
 import pytest
 import toys
 
 import agentgym
-from agentgym import AgentEnv, BatchPolicy, Completion, Policy, Sampling
+from agentgym import AgentEnv, BatchPolicy, Capabilities, Completion, Policy, Sampling
 from agentgym.core.errors import ConfigError
 from agentgym.core.policy import Request
 from agentgym.rollout.engine import Limits, collect, collect_all
@@ -74,8 +75,20 @@ class Breaks(toys.RoomsGame):
         return super().act(action)
 
 
-def test_a_failing_environment_is_data():
-    records = play(30, 1, make_env=lambda: AgentEnv(Breaks()))
+class Leaves(toys.RoomsGame):
+    def act(self, action):
+        if self.state.rooms[0] == "hall":
+            sys.exit("gone")
+        return super().act(action)
+
+
+class LeavesItsThread(Leaves):
+    capabilities = Capabilities(blocking=True)
+
+
+@pytest.mark.parametrize("game", [Breaks, Leaves, LeavesItsThread])
+def test_a_failing_environment_is_data(game):
+    records = play(30, 1, make_env=lambda: AgentEnv(game()))
     faulted = [record for record in records if record.faults]
     assert faulted
     assert len(faulted) < 30
@@ -85,11 +98,12 @@ def test_a_failing_environment_is_data():
         assert not record.scored
 
 
-def test_a_failing_policy_is_data_too():
+@pytest.mark.parametrize("failure", [TimeoutError("no answer"), SystemExit(3)])
+def test_a_failing_policy_is_data_too(failure):
     class Flaky(Expert):
         async def act(self, request):
             if request.turn == 1 and request.episode_id.endswith("3"):
-                raise TimeoutError("no answer")
+                raise failure
             return await super().act(request)
 
     records = play(8, 1, Flaky())

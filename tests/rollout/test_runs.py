@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from agentgym.core.errors import ConfigError, DataError
-from agentgym.core.policy import PolicySpec
+from agentgym.core.policy import PolicySpec, Sampling
 from agentgym.core.records import Trajectory
 from agentgym.rollout import storage
 from agentgym.rollout.journal import decode, encode
+from agentgym.rollout.limits import Limits
 from agentgym.rollout.run import RunConfig, run
 from agentgym.rollout.shards import check_hashes, read_manifest
 from agentgym.rollout.storage import RunWriter, read_run, read_timing, stored_jobs, stored_totals
@@ -149,6 +151,33 @@ def test_old_records_are_read():
     assert Trajectory.from_dict(json.loads(json.dumps(values))) == with_tokens()
 
 
+def test_a_mistake_before_the_first_episode_leaves_no_run(tmp_path):
+    out = tmp_path / "out"
+    mistaken = replace(CONFIG, context="window:64tokens")
+    with pytest.raises(ConfigError, match="needs a policy with tokens"):
+        asyncio.run(run(mistaken, out))
+    assert not out.exists()
+    out.mkdir()
+    (out / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="needs a policy with tokens"):
+        asyncio.run(run(mistaken, out))
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    asyncio.run(run(CONFIG, out))
+    with pytest.raises(ConfigError, match="another configuration"):
+        asyncio.run(run(mistaken, out, resume=True))
+    assert stored_jobs(out) == CONFIG.episodes
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 0.0, -1.0])
+def test_limits_that_limit_nothing(number):
+    for name in ("seconds", "call_seconds"):
+        with pytest.raises(ConfigError, match=f"{name} must be above 0 and finite"):
+            Limits(**{name: number})
+    if number:
+        with pytest.raises(ConfigError, match="temperature must be at least 0 and finite"):
+            Sampling(temperature=number)
+
+
 def test_configurations_are_checked():
     for wrong in ({"inject": "x=1"}, {"tree": "x"}, {"shard_size": 0}, {"context": "windw:2"}):
         with pytest.raises((ConfigError, LookupError)):
@@ -205,6 +234,8 @@ class TestCommand:
             (["--tree", "2"], "--tree takes TURN:BRANCHES"),
             (["--workers", "some"], "--workers takes"),
             (["--call-seconds", "-1"], "call_seconds must be above 0"),
+            (["--task", "train/1", "--task", "train/x"], "Unknown task 'train/x'"),
+            (["--context", "window:64tokens"], "needs a policy with tokens"),  # seen when the first episode begins
         ],
     )
     def test_mistakes_are_one_line(self, tmp_path, words, said):

@@ -1,13 +1,18 @@
 """Branches: forked states, shared tokens, seeds of their own, inherited turns trained once."""
 
+from dataclasses import replace
+
 import pytest
 
 import agentgym
 from agentgym import AgentEnv, Completion, Policy
 from agentgym.core.errors import ConfigError, UnsupportedError
+from agentgym.core.policy import Usage
 from agentgym.rollout.batch import to_batch
+from agentgym.rollout.context import context_strategy
 from agentgym.rollout.engine import Retries
 from agentgym.rollout.injector import Injection
+from agentgym.rollout.tally import Tally
 from agentgym.rollout.trees import ForkAt
 from rollout import games
 from rollout.test_deadlines import dicts, play
@@ -82,6 +87,27 @@ def test_branches_share_what_came_before_to_the_token():
             assert record.total_reward == pytest.approx(sum(turn.attributed for turn in record.turns))
     batch = to_batch([record for item in played for record in item.trajectories])
     assert batch.owned.sum() == sum(turn.owned for item in played for r in item.trajectories for turn in r.turns)
+
+
+def test_what_was_paid_and_drifted_before_a_fork_counts_once():
+    class Paid(Writes):
+        """Counts its requests."""
+
+        asked = 0
+
+        async def act(self, request):
+            Paid.asked += 1
+            return replace(await super().act(request), usage=Usage(10, 1, 0.5))
+
+    (item,) = play(1, Paid(), forks=TREE, context=context_strategy("window:1"))
+    totals = Tally()
+    for record in item.trajectories:
+        totals.add(record)
+        own = [turn for turn in record.turns if turn.owned]
+        assert record.usage == Usage(10 * len(own), len(own), 0.5 * len(own))
+        assert sum(record.drift[:3]) == len(own) - (not record.parent_id)
+    assert totals.usage.prompt_tokens == 10 * Paid.asked
+    assert len(item.trajectories) > 1
 
 
 def test_the_root_is_the_episode_that_would_have_been_played_anyway():

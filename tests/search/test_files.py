@@ -274,6 +274,16 @@ def test_playing_with_a_corpus_of_ones_own(path_of):
     assert info["success"] and not state.steps
 
 
+@pytest.mark.parametrize("written", ['"Velm" (album)', '""Velm" (album)"', '"""Velm"" (album)"', "Velm (album)"])
+def test_titles_with_quotes_are_found_however_a_corpus_writes_them(path_of, written):
+    title = '"Velm" (album)'
+    row = {**HOTPOT, "context": [[title, ["Velm."]]], "supporting_facts": [[title, 0]]}
+    path = str(path_of("data", json.dumps([row])))
+    corpus = path_of("wiki.jsonl", jsonl([{"id": "7", "contents": f"{written}\nVelm."}]))
+    for library in (file_library(path, "hotpotqa", str(corpus)), file_library(path, "hotpotqa")):
+        assert [step["documents"] for step in library.questions.record(0)["chain"]] == [[0]]
+
+
 def test_a_proof_whose_documents_are_missing_is_unknown(path_of):
     corpus = path_of("wiki.jsonl", jsonl([{"id": "0", "title": "Velm", "text": "Velm."}]))
     library = file_library(str(path_of("data", FILES["hotpotqa"])), "hotpotqa", str(corpus))

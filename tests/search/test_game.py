@@ -4,15 +4,16 @@ import json
 
 import pytest
 
+import agentgym
 from agentgym import AgentEnv, AgentGymError, Boundary, Fault
 from agentgym.environments.search import score
-from agentgym.environments.search.game import BELIEF_TEMPLATE, RETRIEVAL_FAULT, game_of
+from agentgym.environments.search.game import BELIEF_TEMPLATE, RETRIEVAL_FAULT, SearchGame, game_of
 from agentgym.environments.search.grammar import TagsFormat
 from agentgym.environments.search.library import Library, Questions
 from agentgym.environments.search.official import with_prompt
 from agentgym.environments.search.rewards import JUDGE_CAP
 from agentgym.testing import check_agent_env
-from agentgym.tools.retriever.corpus import Corpus, Texts
+from agentgym.tools.retriever.corpus import Corpus, Passage, Texts
 from agentgym.tools.retriever.impact import ImpactIndex
 
 DOCUMENTS = (
@@ -141,9 +142,48 @@ def test_recall_counts_new_steps_once():
         env.step(search(query))[4]["rewards"] for query in ("Sorga source rises", "Sorga source", "Mount Tax feet")
     ]
     assert [r["retrieval_recall"] for r in rewards] == [1 / 3, 0.0, 1 / 3]
-    assert [r["doc_relevance"] for r in rewards] == [1.0, 0.6, 1.0]
+    assert [r["doc_relevance"] for r in rewards] == [1.0, 0.0, 1.0]
     assert [r["retrieval_novelty"] for r in rewards] == [0.05, 0.0, 0.05]
     assert [r["search_cost"] for r in rewards] == [-1.0] * 3
+
+
+def test_another_document_of_a_known_step_is_relevant():
+    env = env_of(top_k=1)
+    env.game.state.steps = (frozenset({"a", "b"}),)
+    see = env.game.state.see
+    passages = [Passage(name, f"{name} x") for name in "abab"]
+    assert [see("q", [passage], keep=True)["doc_relevance"] for passage in passages] == [1.0, 0.6, 0.0, 0.0]
+    assert see("q", [Passage("c", "new"), Passage("c", "new")], keep=True)["retrieval_novelty"] == 0.05
+
+
+@pytest.mark.parametrize("task", [0, 2])
+@pytest.mark.parametrize("scheme", sorted(SearchGame.schemes))
+def test_searching_for_the_same_again_earns_nothing(scheme, task):
+    totals = []
+    for times in (1, 12):
+        env = env_of(task, scheme=scheme)
+        for _ in range(times):
+            env.step(search("Mount Tax"))
+        env.step(answer(RECORDS[task]["answers"][0]))
+        totals.append(env.ledger.total)
+    assert totals[1] <= totals[0] + 1e-9
+
+
+def test_searching_on_earns_nothing_in_the_tiny_world():
+    totals = []
+    for times in (0, 3):
+        env = agentgym.make("agentgym/SearchTiny-v0")
+        env.reset(seed=0)
+        messages = []
+        while env.running:
+            messages.append(env.expert_message())
+            env.step(messages[-1])
+        env.reset(seed=0)
+        for message in messages[:1] * times + messages:
+            env.step(message)
+        assert env.ledger.gates and not env.running
+        totals.append(env.ledger.total)
+    assert totals[1] <= totals[0] + 1e-9
 
 
 def test_a_pasted_question_earns_nothing_and_spoils_nothing():

@@ -45,7 +45,7 @@ class RetrieverClient:
                 raise Fault(Boundary.TOOL, f"{self._connection.url}: {error}") from error
             if len(hits) != len(batch):
                 raise Fault(Boundary.TOOL, f"{self._connection.url}: {len(hits)} results for {len(batch)} queries.")
-            found += hits
+            found += [hits_of[:k] for hits_of in hits]  # some servers have a number of their own
         return found
 
     def close(self) -> None:

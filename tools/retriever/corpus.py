@@ -6,6 +6,7 @@ below it.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -106,6 +107,8 @@ class Corpus:
             if len(set(ids)) != len(ids):
                 raise ConfigError("Two documents of the corpus share an id; ids must be unique.")
             Texts.write(folder, "ids", ids)
+        else:  # those of a corpus whose indexing failed here
+            (folder / "ids.npy").unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: Path) -> Corpus:
@@ -149,16 +152,19 @@ def read_jsonl(path: Path) -> Iterator[Passage]:
     Raises:
         DataError: A line of another form, with its number.
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8"))
                 contents = row["contents"] if "contents" in row else f'"{row["title"]}"\n{row["text"]}'
-                yield Passage(str(row["id"]), str(contents))
-            except (ValueError, KeyError, TypeError) as error:
+                passage = Passage(str(row["id"]), str(contents))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise DataError(
                     f"{path.name}, line {number}: expected a JSON object with 'id' and 'contents' (or 'title' and"
-                    f" 'text'), got {line.strip()[:80]!r} ({type(error).__name__}: {error})."
+                    f" 'text'), in UTF-8, got {line.strip()[:80].decode('utf-8', 'replace')!r}"
+                    f" ({type(error).__name__}: {error})."
                 ) from error
+            yield passage

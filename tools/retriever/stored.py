@@ -53,6 +53,10 @@ def build_retriever(
     if method != "bm25" and not embedder:
         raise ConfigError(f"{method!r} retrieval needs an embedder, for example transformers:intfloat/e5-base-v2.")
     model = make_embedder(embedder) if method != "bm25" else None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{str(folder)!r} can't be made: {error.strerror}. Choose another folder.") from error
     Corpus.write(folder / "corpus", passages)
     corpus = Corpus.load(folder / "corpus")
     if method != "dense":

@@ -18,7 +18,7 @@ from agentgym.environments.search.library import Library
 from agentgym.environments.search.rewards import SCHEMES
 from agentgym.environments.search.tiny.world import BELIEF, tiny_library, tiny_tasks
 
-_WEIGHTS = {"answer_em": 1.0, "retrieval_recall": 0.2, "format": 0.05, "executable": 0.05, "search_cost": 0.01}
+_WEIGHTS = {"answer_em": 1.0, "retrieval_recall": 0.2, "format": 0.005, "executable": 0.005, "search_cost": 0.01}
 
 
 class TerseFormat(BracketFormat):
