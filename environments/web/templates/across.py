@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from agentgym.environments.web.sites.calendar.times import overlapping
 from agentgym.environments.web.sites.kit.days import a_time, day_words
 from agentgym.environments.web.sites.kit.world import pick
 from agentgym.environments.web.sites.map.world import CATEGORIES
-from agentgym.environments.web.sites.world import World
+from agentgym.environments.web.sites.world import Row, World
 from agentgym.environments.web.template import Draft, Template
 from agentgym.environments.web.templates.calendar_read import busy, event_place, today, whole_day
 from agentgym.environments.web.templates.calendar_write import form_values
@@ -191,7 +191,8 @@ def _solve_number(guide: AcrossGuide, notes: Notes) -> Action:
     return guide.fill_in({"Phone": notes["phone"]}, "Save changes")
 
 
-def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
+def _alone_in_their_office(worlds: Worlds, rng: np.random.Generator) -> Iterator[tuple[Row, Row, Row]]:
+    """Places, the office next to each, and who alone of the address book works there."""
     book, town = worlds["book"], worlds["map"]
     starts = town.rows("SELECT * FROM place WHERE category != 'Office' ORDER BY id")
     for index in rng.permutation(len(starts)):
@@ -199,8 +200,12 @@ def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
         office = nearest(town, start, "Office")[0]
         people = book.rows("SELECT * FROM contact WHERE company = ? ORDER BY id", office["name"])
         if len(people) == 1:
-            break
-    person, subject, body = people[0], pick(rng, _SUBJECTS), pick(rng, _BODIES)
+            yield start, office, people[0]
+
+
+def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
+    start, office, person = next(_alone_in_their_office(worlds, rng))
+    subject, body = pick(rng, _SUBJECTS), pick(rng, _BODIES)
     values = {"folder": "sent", "recipients": person["email"], "cc": "", "subject": subject, "body": body, "way": "",
               "about": 0}  # fmt: skip
     query = {"near": str(start["id"]), "category": "Office", "sort": "distance"}
