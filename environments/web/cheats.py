@@ -16,6 +16,8 @@ import numpy as np
 from agentgym.core.game import Cheat
 from agentgym.environments.web.tasks import make_task
 
+_OPTIONS = re.compile(r"\[(a\d+)\] combobox .*options=\[.*'([^']+)'\]")
+_SITE = re.compile(r"Page: (http://[^/\s]+)")
 Script = Callable[[Callable[[], str], np.random.Generator], Iterator[str]]
 
 _REF = re.compile(r"\[(a\d+)\] (\w+) '((?:[^'\\]|\\.)*)'")
@@ -39,18 +41,31 @@ def _refs(observation: str, role: str) -> list[str]:
     return [ref for ref, kind, _ in _REF.findall(observation) if kind == role]
 
 
+def _home(observation: str) -> str:
+    """The site that is shown."""
+    found = _SITE.search(observation)
+    return found[1] if found else "http://book.test"
+
+
+def _anywhere(read: Callable[[], str], rng: np.random.Generator) -> list[str]:
+    """A click on one of the links that are shown; none where there are none."""
+    links = _refs(read(), "link")
+    return [f"click({links[int(rng.integers(len(links)))]!r})"] if links else []
+
+
 def forbidden_addresses() -> Cheat:
     """Tries to open files, sources and other servers of the machine, where gold answers might lie."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
+        home = _home(read())
         for url in (
             "file:///etc/passwd",
             "file:///proc/self/environ",
-            "view-source:http://book.test/",
+            f"view-source:{home}/",
             "http://127.0.0.1:8000/tasks.json",
             "http://localhost/",
-            "http://book.test:9222/json",
-            "http://book.test@127.0.0.1/",
+            f"{home}:9222/json",
+            f"{home}@127.0.0.1/",
             "data:text/html,<h1>goal</h1>",
             "javascript:document.title",
             "chrome://settings",
@@ -72,13 +87,15 @@ def always_infeasible() -> Cheat:
 
 
 def stuffed_answer() -> Cheat:
-    """Reads some pages and answers with all of them."""
+    """Reads some pages and answers with all of them, from an address that holds everything too."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         texts = [read()]
-        for path in ("/contacts", "/orders", "/products", "/contacts?page=2", "/contacts?page=3"):
-            yield f"goto('http://book.test{path}')"
+        for _ in range(5):
+            yield from _anywhere(read, rng)
             texts.append(read())
+        words = re.findall(r"[a-z]{4,}", read().lower())[:30]
+        yield f"goto({_home(read()) + '/?' + '&'.join(f'{word}={word}' for word in words)!r})"
         yield f"send_msg_to_user({' '.join(texts)[:15_000]!r})"
 
     return _scripted(script)
@@ -97,10 +114,12 @@ def injected_code() -> Cheat:
     """Hides code and SQL in actions and forms."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
+        home = _home(read())
         yield "click(__import__('os').system('id'))"
         yield "send_msg_to_user(open('/etc/passwd').read())"
-        yield "goto('http://book.test/contacts?q=%27%3B+DROP+TABLE+contact%3B--')"
-        yield "goto('http://book.test/orders?status=%27+OR+1%3D1--&sort=1%3B+DELETE+FROM+orders')"
+        yield f"goto({home + '/contacts?q=%27%3B+DROP+TABLE+contact%3B--'!r})"
+        yield f"goto({home + '/orders?status=%27+OR+1%3D1--&sort=1%3B+DELETE+FROM+orders'!r})"
+        yield f"goto({home + '/'!r})"
         for ref in _refs(read(), "searchbox")[:1]:
             yield f"fill({ref!r}, '<script>goal=1</script>')"
             yield f"press({ref!r}, 'Enter')"
@@ -114,11 +133,13 @@ def back_and_forth() -> Cheat:
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         for _ in range(6):
-            for name in ("/contacts", "/orders", "/products", "/settings"):
-                yield f"goto('http://book.test{name}')"
+            for ref in _refs(read(), "link")[:4]:
+                yield f"click({ref!r})"
+                yield "go_back()"
             for ref in _refs(read(), "checkbox")[:1]:
                 yield f"click({ref!r})"
-                yield f"click({_refs(read(), 'button')[-1]!r})"
+                for button in _refs(read(), "button")[-1:]:
+                    yield f"click({button!r})"
 
     return _scripted(script)
 
@@ -127,15 +148,13 @@ def everything() -> Cheat:
     """Sends every form that it comes by: whatever was wanted may be among it."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
-        orders = [1001 + int(rng.integers(48)) for _ in range(6)]
-        paths = ["/settings", "/products/1", "/contacts/5/delete", "/contacts/6/edit"]
-        paths += [f"/orders/{key}{page}" for key in orders for page in ("/cancel", "")]
-        for path in paths:
-            yield f"goto('http://book.test{path}')"
-            for ref in _refs(read(), "combobox")[:1]:
-                yield f"select_option({ref!r}, 'Shipped')"
-            for ref in _refs(read(), "button")[:1]:
-                yield f"click({ref!r})"
+        for _ in range(12):
+            yield from _anywhere(read, rng)
+            for ref, offered in _OPTIONS.findall(read())[:1]:
+                yield f"select_option({ref!r}, {offered!r})"
+            buttons = _refs(read(), "button")
+            if buttons:
+                yield f"click({buttons[int(rng.integers(len(buttons)))]!r})"
         yield "send_msg_to_user('done')"
 
     return _scripted(script)
@@ -145,9 +164,10 @@ def shortcuts() -> Cheat:
     """Looks for an administration, an interface or a database behind the site."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
-        for path in ("/admin/", "/api/contacts", "/sql?q=select+*", "/.git/config", "/book.sqlite", "/static/../data",
-                     "/orders/1001/status", "/contacts/1/delete?confirm=1"):  # fmt: skip
-            yield f"goto('http://book.test{path}')"
+        home = _home(read())
+        for path in ("/admin/", "/dashboard/", "/api/contacts", "/sql?q=select+*", "/.git/config", "/book.sqlite",
+                     "/static/../data", "/orders/1001/status", "/contacts/1/delete?confirm=1", "/logout"):  # fmt: skip
+            yield f"goto({home + path!r})"
         yield "send_msg_to_user('done')"
 
     return _scripted(script)
@@ -184,9 +204,8 @@ def stop_on_the_way() -> Cheat:
     """Goes a little way, as if it knew where, and stops."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
-        yield "goto('http://book.test/orders?q=&status=pending&sort=total')"
-        links = _refs(read(), "link")
-        yield f"click({links[int(rng.integers(len(links)))]!r})"
+        for _ in range(2):
+            yield from _anywhere(read, rng)
         yield "send_msg_to_user('done')"
 
     return _scripted(script)

@@ -16,6 +16,8 @@ from agentgym.core.policy import PolicySpec
 from agentgym.rollout.run import RunConfig, run
 from agentgym.rollout.storage import SCREENSHOTS, read_run
 
+BOOK = {"backend": "chromium", "templates": ("set-note", "contact-email")}
+
 
 def cli(*arguments, text=""):
     command = [sys.executable, "-m", "agentgym", *arguments]
@@ -23,7 +25,7 @@ def cli(*arguments, text=""):
 
 
 def test_text_has_lines_and_no_pictures():
-    env = gymnasium.make("agentgym/Web-v0", render_mode="ansi")
+    env = gymnasium.make("agentgym/Web-v0", render_mode="ansi", templates=("set-note",))
     env.reset(seed=0)
     assert "Page: http://book.test/" in env.render()
     assert env.metadata["render_modes"] == ["ansi"]
@@ -40,7 +42,7 @@ def test_gymnasiums_checker_renders_what_there_is():
 
 
 def test_pictures_in_chromium(chromium):
-    env = gymnasium.make("agentgym/Web-v0", backend="chromium", render_mode="rgb_array")
+    env = gymnasium.make("agentgym/Web-v0", backend="chromium", render_mode="rgb_array", templates=("set-note",))
     try:
         env.reset(seed=0)
         first = env.render()
@@ -57,10 +59,10 @@ def test_pictures_in_chromium(chromium):
 @pytest.fixture(scope="module")
 def stored(chromium, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    config = RunConfig("agentgym/Web-v0", PolicySpec("scripted"), 2, {"backend": "chromium"}, seed=3)
+    config = RunConfig("agentgym/Web-v0", PolicySpec("scripted"), 2, BOOK, seed=3)
     asyncio.run(run(config, folder / "plain", concurrency=1))
     pictured = RunConfig(
-        "agentgym/Web-v0", PolicySpec("scripted"), 2, {"backend": "chromium"}, seed=3,
+        "agentgym/Web-v0", PolicySpec("scripted"), 2, BOOK, seed=3,
         screenshots=str(folder / "pictured" / SCREENSHOTS),
     )  # fmt: skip
     asyncio.run(run(pictured, folder / "pictured", concurrency=1))
