@@ -35,6 +35,7 @@ MAX_SECONDS = 3.0
 _PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position")
 _RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position", re.IGNORECASE)
 _DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
+_NEVER = re.compile(r"(?<=[\w\]\)]):not\(\s*:(?:hover|focus|active|target|focus-within|focus-visible)\s*\)")
 _PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
 _OTHER_PSEUDO = re.compile(r"::")
 _WIDTHS = re.compile(r"\(\s*(min|max)-width\s*:\s*([\d.]+)\s*(px|em|rem)\s*\)")
@@ -213,7 +214,8 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
             settings[item.important].append((item.lower_name, value))
     if not settings[False] and not settings[True]:
         return
-    for selector in _split(tinycss2.serialize(node.prelude)):
+    for written in _split(tinycss2.serialize(node.prelude)):
+        selector = _NEVER.sub("", written)  # no pointer, no focus: `:not(:hover)` holds always
         if len(selector) > MAX_SELECTOR or _DYNAMIC.search(selector):
             continue
         found = _PSEUDO.search(selector)
