@@ -32,6 +32,9 @@ START = 120.0
 SITES_SHARE = 0.9
 """Part of an action's time after which a site is given up, so that the page still gets to say so."""
 
+LOADED = 4.0
+"""Seconds that the sheets of a page are waited for."""
+
 _EMPTY_PAGE = parse_html("<html><body></body></html>")
 
 T = TypeVar("T")
@@ -314,6 +317,9 @@ class ChromiumBrowser(Browser):
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
         self.tab.status, self.tab.fresh = journey.status, False
+        if journey.styled:  # a page is there before its sheets are, which decide what it shows
+            with contextlib.suppress(Exception):  # sheets that don't come are left out
+                await self.tab.handle.wait_for_load_state("load", timeout=1000 * max(min(self.left, LOADED), 0.05))
         return str(self.tab.handle.url)
 
     async def _set_off(self, visit: Visit, opener: LiveTab, handle: Any, arrival: Arrival) -> None:
