@@ -29,6 +29,9 @@ RECYCLED = 40
 START = 120.0
 """Seconds that starting a browser may take, on a machine that is busy with other things."""
 
+DRESSING = 3.0
+"""Seconds that style sheets and images get after the page itself has come."""
+
 SITES_SHARE = 0.9
 """Part of an action's time after which a site is given up, so that the page still gets to say so."""
 
@@ -305,7 +308,17 @@ class ChromiumBrowser(Browser):
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
         self.tab.status, self.tab.fresh = journey.status, False
+        await self._dressed(self.tab.handle)
         return str(self.tab.handle.url)
+
+    async def _dressed(self, handle: Any) -> None:
+        """Waits for what the page needs in order to look as it should, while there is time: sheets decide what shows."""
+        from playwright.async_api import Error
+
+        seconds = min(DRESSING, self.left - self._reserve)
+        if seconds > 0:
+            with contextlib.suppress(Error):
+                await handle.wait_for_load_state("load", timeout=1000 * seconds)
 
     async def _set_off(self, visit: Visit, opener: LiveTab, handle: Any, arrival: Arrival) -> None:
         if visit.cause is not None and handle is opener.handle:
@@ -411,6 +424,7 @@ class ChromiumBrowser(Browser):
                 if item["kept"] is not None:
                     self._server.primed[without_fragment(item["url"])] = tuple(item["kept"])
                 await handle.goto(item["url"], wait_until="domcontentloaded")
+                await self._dressed(handle)
             if item["values"]:
                 await handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
                 await handle.evaluate(page_scripts.REFILL, item["values"])
