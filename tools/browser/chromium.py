@@ -308,7 +308,8 @@ class ChromiumBrowser(Browser):
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
         self.tab.status, self.tab.fresh = journey.status, False
-        await self._dressed(self.tab.handle)
+        if not self.scripts:  # scripts may keep a page from ever being complete
+            await self._dressed(self.tab.handle)
         return str(self.tab.handle.url)
 
     async def _dressed(self, handle: Any) -> None:
