@@ -79,7 +79,15 @@ def plain(nodes):
     return [(role, name) for role, name in named if name or role not in BARE]
 
 
-def tree_of(site, paths, edits=(), kept=list):
+def shown(nodes):
+    """Without what lines never show: whether a table is mere layout, the names of its cells, labels and preformatting."""
+    nodes = [(role.replace("LayoutTable", "table ").replace("table Row", "row").replace("table Cell", "cell").strip(), name)
+             for role, name in nodes]  # fmt: skip
+    nodes = [(role, "" if role in ("cell", "table", "row", "caption", "term") else name) for role, name in nodes]
+    return [node for node in nodes if node[0] not in ("LabelText", "Pre")]
+
+
+def tree_of(site, paths, edits=(), kept=shown):
     """Lines and widgets of pages as the engine has them and as Chromium's own accessibility tree has them.
 
     Gives the share of equal lines and the pages whose widgets differ. ``kept``: chooses the nodes that are compared.

@@ -130,6 +130,8 @@ class Namer:
         tag, attrs = element.tag, element.attrs
         if tag in _LABELLED:
             labels = self.label_of(element)
+            if len(labels) > 1:  # one that isn't shown says nothing beside one that is
+                labels = [label for label in labels if not _out_of_sight(label)] or labels
             if labels:
                 return " ".join(squeeze(self.content(label, skip=element)) for label in labels)
         if tag == "input":
@@ -202,6 +204,15 @@ class Namer:
             self._gather(child, parts, skip, forced)
         if apart:
             parts.append(" ")
+
+
+def _out_of_sight(element: Element) -> bool:
+    while True:
+        if hidden(element):
+            return True
+        if element.parent is None:
+            return False
+        element = element.parent
 
 
 def _labelable(element: Element) -> bool:

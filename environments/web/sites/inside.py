@@ -6,6 +6,7 @@ Messages are marshalled plain data. Started as ``python -m agentgym.environments
 from __future__ import annotations
 
 import contextlib
+import gc
 import marshal
 import os
 import resource
@@ -115,6 +116,9 @@ def main(target: str, number: str, folder: str) -> None:
     pipe = Connection(int(number))
     frozen = Frozen()
     site = load(target)(frozen, Path(folder))
+    gc.collect()
+    gc.freeze()  # what was loaded stays, and need not be looked through again and again
+    gc.set_threshold(20_000, 20, 20)
     pipe.send_bytes(marshal.dumps(("value", None)))
     serve(site, frozen, pipe)
     os._exit(0)  # threads of applications needn't be waited for

@@ -40,6 +40,7 @@ class Found:
             products = get_model("catalogue", "Product").objects.browsable().base_queryset()
             products = products.annotate(least_price=Min("stockrecords__price")).order_by("id")
         self._products = products
+        self._facets: dict[str, Any] | None = None
 
     # ------------------------------------------------------------------ refining
 
@@ -73,7 +74,12 @@ class Found:
     all = load_all
 
     def facet_counts(self) -> dict[str, Any]:
-        """How many products each range of prices holds."""
+        """How many products each range of prices holds. Pages ask twice."""
+        if self._facets is None:
+            self._facets = self._counted()
+        return self._facets
+
+    def _counted(self) -> dict[str, Any]:
         ranges = [query for _, query in settings.OSCAR_SEARCH_FACETS["queries"]["price_range"]["queries"]]
         counts = self._products.order_by().aggregate(
             **{f"n{i}": Count("id", filter=_in(query), distinct=True) for i, query in enumerate(ranges)}
