@@ -83,7 +83,7 @@ def shown(nodes):
     """Without what lines never show: whether a table is mere layout, the names of its cells, labels and preformatting."""
     nodes = [(role.replace("LayoutTable", "table ").replace("table Row", "row").replace("table Cell", "cell").strip(), name)
              for role, name in nodes]  # fmt: skip
-    nodes = [(role, "" if role in ("cell", "table", "row", "caption") else name) for role, name in nodes]
+    nodes = [(role, "" if role in ("cell", "table", "row", "caption", "term") else name) for role, name in nodes]
     return [node for node in nodes if node[0] not in ("LabelText", "Pre")]
 
 
