@@ -36,7 +36,8 @@ def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, Start
         try:
             ray.init(address=where.address or None, log_to_driver=False, logging_level="warning")
         except (ConnectionError, ValueError, RuntimeError) as error:
-            text = str(error).strip().splitlines()[0]
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            text = " ... ".join(dict.fromkeys((lines[0], lines[-1])))  # a traceback from the head ends with the reason
             raise ConfigError(f"There is no Ray cluster at {where.address or 'this machine'}: {text}") from None
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     count = where.count or max(int(cpus), 1)

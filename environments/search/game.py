@@ -118,8 +118,8 @@ class SearchGame(Game):
         injected: float = 0.0,
         belief: str = BELIEF_TEMPLATE,
     ) -> None:
-        if top_k < 1 or passage < 1:
-            raise ConfigError(f"top_k and passage must be at least 1, got {top_k} and {passage}.")
+        if not isinstance(top_k, int) or not isinstance(passage, int) or top_k < 1 or passage < 1:
+            raise ConfigError(f"top_k and passage must be integers from 1, got {top_k!r} and {passage!r}.")
         if style not in STYLES:
             raise unknown_name("style of results", style, STYLES)
         if not 0 <= injected <= 1:

@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 import ray
@@ -25,9 +28,16 @@ CONFIG = RunConfig(
 )
 
 
+with socket.socket() as _probe:
+    _probe.bind(("127.0.0.1", 0))
+    PORT = _probe.getsockname()[1]
+"""Where clients connect: ray://127.0.0.1:PORT."""
+
+
 @pytest.fixture(scope="module")
 def cluster():
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    head = {"num_cpus": 1, "object_store_memory": 100 << 20, "ray_client_server_port": PORT}
+    nodes = Cluster(initialize_head=True, head_node_args=head)
     nodes.add_node(num_cpus=1, object_store_memory=100 << 20)
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
@@ -47,6 +57,18 @@ def test_records_equal_those_of_one_process(cluster, reference, tmp_path):
     assert tally.episodes == 300
     assert contents(tmp_path) == reference
     assert len({row["host"] for row in read_timing(tmp_path).values()}) == 2
+
+
+def test_a_cluster_is_reached_by_its_address(cluster, reference, tmp_path):
+    script = f"""
+import asyncio, pathlib
+from rollout.test_ray import CONFIG
+from agentgym.rollout.run import run
+asyncio.run(run(CONFIG, pathlib.Path({str(tmp_path)!r}), workers="ray://127.0.0.1:{PORT}?workers=2", concurrency=16))
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    subprocess.run([sys.executable, "-c", script], env=env, check=True, timeout=300)
+    assert contents(tmp_path) == reference
 
 
 def test_an_actor_that_is_killed_costs_only_what_was_in_flight(cluster, reference, tmp_path):

@@ -379,6 +379,8 @@ def test_the_reference_holds_what_beliefs_need():
     ("settings", "words"),
     [
         ({"top_k": 0}, "top_k"),
+        ({"top_k": 2.5}, "top_k"),
+        ({"passage": "600"}, "passage"),
         ({"style": "bing"}, "style of results"),
         ({"injected": 2.0}, "share"),
         ({"belief": "x"}, "answer"),
@@ -388,3 +390,9 @@ def test_the_reference_holds_what_beliefs_need():
 def test_settings_that_make_no_sense(settings, words):
     with pytest.raises(AgentGymError, match=words):
         env_of(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"documents": 0}, {"documents": 1.5}, {"documents": "many"}, {"world": "x"}])
+def test_worlds_that_make_no_sense(settings):
+    with pytest.raises(AgentGymError, match="documents from 1"):
+        agentgym.make("agentgym/Search-v0", **settings)

@@ -48,10 +48,12 @@ def open_world(seed: int = 0, documents: int = 10_000) -> Library:
     cache folder: ``$AGENTGYM_CACHE``, else ``agentgym`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
 
     Raises:
-        ConfigError: ``documents`` is below 1, or the cache folder can't be written.
+        ConfigError: ``documents`` is below 1, one of both is no integer, or the cache folder can't be written.
     """
-    if documents < 1:
-        raise ConfigError(f"documents must be at least 1, got {documents}.")
+    if not isinstance(seed, int) or not isinstance(documents, int) or documents < 1:
+        raise ConfigError(
+            f"A world has an integer as its seed and documents from 1, got seed {seed!r}, documents {documents!r}."
+        )
     cells = max(LEAST_CELLS, -(-documents // PER_CELL))
     return _open(cache_folder(), seed, cells)
 
