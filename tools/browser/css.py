@@ -215,8 +215,10 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
     if not settings[False] and not settings[True]:
         return
     for written in _split(tinycss2.serialize(node.prelude)):
-        selector = _NEVER.sub("", written) if len(written) <= MAX_SELECTOR else written  # no pointer, no focus: `:not(:hover)` holds always
-        if len(selector) > MAX_SELECTOR or _DYNAMIC.search(selector):
+        if len(written) > MAX_SELECTOR:
+            continue
+        selector = _NEVER.sub("", written)  # no pointer, no focus: `:not(:hover)` holds always
+        if _DYNAMIC.search(selector):
             continue
         found = _PSEUDO.search(selector)
         bare = selector[: found.start()].strip() or "*" if found else selector
