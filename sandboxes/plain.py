@@ -29,6 +29,7 @@ from agentgym.sandboxes.protocol import HOME, WORKSPACE, ExecResult, LimitName, 
 from agentgym.sandboxes.streams import Clip
 
 _PREFIX = "agentgym-plain-"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARK = "AGENTGYM_PLAIN"
 _IDS = itertools.count(1)
 _FOLDERS = {WORKSPACE: "workspace", "/tmp": "tmp", HOME: "home"}
@@ -85,7 +86,7 @@ class PlainSandbox(Sandbox):
     def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
         began = time.monotonic()
         numbers = (max(int(limits.cpu), 1), limits.memory >> 10, limits.open_files, limits.disk >> 10, 1 << 14)
-        line = ["/bin/bash", "-c", _ULIMIT, "bash", *map(str, numbers), *argv]
+        line = [*_default_signals(), "/bin/bash", "-c", _ULIMIT, "bash", *map(str, numbers), *argv]
         variables = {**env, "HOME": self.absolute(HOME), "TMPDIR": self.absolute("/tmp"), _MARK: self._root.name}
         with tempfile.TemporaryFile() as source:
             source.write(stdin)
@@ -168,6 +169,12 @@ class PlainSandbox(Sandbox):
 
     def _close(self) -> None:
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _default_signals() -> list[str]:
+    """What undoes that this process ignores signals, as one in a shell's background does: children inherit it."""
+    ignored = [item.name for item in _SIGNALS if signal.getsignal(item) is signal.SIG_IGN]
+    return ["/usr/bin/env", f"--default-signal={','.join(ignored)}"] if ignored else []
 
 
 def _pump(process: subprocess.Popen[bytes], out: Clip, err: Clip, deadline: float) -> bool:
