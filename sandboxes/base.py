@@ -14,7 +14,7 @@ import posixpath
 import tarfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,9 @@ from typing import Any, ClassVar, Literal
 
 from agentgym.core.errors import Boundary, ConfigError, Fault
 from agentgym.sandboxes.protocol import MAX_TRANSFER, WORKSPACE, Entry, ExecResult, LimitName, Limits, MiB, SandboxSpec
+
+_OWN_PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+"""For the file methods, since a specification's own may name folders that an agent can write to."""
 
 
 class Sandbox(ABC):
@@ -100,10 +103,22 @@ class Sandbox(ABC):
             ConfigError: An argument that no process could get (a NUL byte, an empty command).
         """
         argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
-        _check_argv(argv, env or {})
+        _check(argv, env or {}, cwd or WORKSPACE)
+        if not isinstance(stdin, bytes | bytearray | memoryview):
+            raise ConfigError(f"stdin must be bytes, got {type(stdin).__name__}; encode text first.")
         limits = limits or self.spec.limits
         if timeout is not None:
             limits = replace(limits, wall=timeout)
+        with self._use():
+            return self._run(argv, bytes(stdin), self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[None]:
+        """Holds the sandbox for one thing to be done with it.
+
+        Raises:
+            Fault: It is closed, or belongs to another process.
+        """
         with self._lock:
             if self.closed:
                 raise Fault(Boundary.SANDBOX, "this sandbox is closed; open another one")
@@ -111,7 +126,7 @@ class Sandbox(ABC):
                 raise Fault(
                     Boundary.SANDBOX, "this sandbox is of the process that this one was forked from; open another"
                 )
-            return self._run(argv, stdin, self.spec.environment(env), self.absolute(cwd or WORKSPACE), limits)
+            yield
 
     def close(self) -> None:
         """Ends everything that runs in it and frees everything it held. Safe to call twice."""
@@ -133,7 +148,7 @@ class Sandbox(ABC):
         script = (
             'test -e "$1" -o -L "$1" || exit 66; test -d "$1" && exit 67; test -f "$1" || exit 68; exec cat -- "$1"'
         )
-        result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path)], limits=limits)
+        result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path)], env=_OWN_PATH, limits=limits)
         if result.truncated or len(result.stdout) > max_bytes:
             raise ConfigError(f"{path!r} is longer than {max_bytes} bytes.")
         _raise_for(result, path)
@@ -149,7 +164,7 @@ class Sandbox(ABC):
         target = self.absolute(path)
         script = 'test -d "$1" && exit 67; mkdir -p -- "$2" && test ! -p "$1" && exec cat > "$1"'
         argv = ["/bin/sh", "-c", script, "sh", target, posixpath.dirname(target)]
-        _raise_for(self.exec(argv, stdin=content), path)
+        _raise_for(self.exec(argv, stdin=content, env=_OWN_PATH), path)
 
     def list(self, path: str = WORKSPACE, *, recursive: bool = False) -> list[Entry]:
         """Names in a folder, sorted. Links are not followed.
@@ -158,10 +173,15 @@ class Sandbox(ABC):
             FileNotFoundError, NotADirectoryError, PermissionError: As ``os.scandir`` would.
         """
         depth = [] if recursive else ["-maxdepth", "1"]
-        script = 'test -e "$1" || exit 66; test -d "$1" || exit 69; cd -- "$1" && shift && exec find . -mindepth 1 "$@"'
+        script = (
+            'test -e "$1" || exit 66; test -d "$1" || exit 69; cd -- "$1" || exit 70; '
+            'shift; exec find . -mindepth 1 "$@"'
+        )
         format_ = ["-printf", r"%y %s %P\0"]
         limits = replace(self.spec.limits, output=MAX_TRANSFER)
-        result = self.exec(["/bin/sh", "-c", script, "sh", self.absolute(path), *depth, *format_], limits=limits)
+        result = self.exec(
+            ["/bin/sh", "-c", script, "sh", self.absolute(path), *depth, *format_], env=_OWN_PATH, limits=limits
+        )
         _raise_for(result, path)
         return sorted((_entry(item) for item in result.stdout.split(b"\0") if item), key=lambda entry: entry.path)
 
@@ -184,7 +204,9 @@ class Sandbox(ABC):
     def unpack(self, archive: bytes, target: str = WORKSPACE) -> None:
         """Unpacks an uncompressed tar archive into a folder of the sandbox."""
         script = 'mkdir -p -- "$1" && exec tar -x --no-same-owner -C "$1" -f -'
-        _raise_for(self.exec(["/bin/sh", "-c", script, "sh", self.absolute(target)], stdin=archive), target)
+        _raise_for(
+            self.exec(["/bin/sh", "-c", script, "sh", self.absolute(target)], stdin=archive, env=_OWN_PATH), target
+        )
 
     def download(self, source: str, target: Path) -> None:
         """Copies a file or the content of a folder to this machine. Links that point outside are refused.
@@ -202,11 +224,14 @@ class Sandbox(ABC):
         """An uncompressed tar archive of a file or of the content of a folder, in sorted order."""
         script = (
             'test -e "$1" || exit 66; if test -d "$1"; then cd -- "$1" && set -- . "${@:2}"; '
-            'else cd -- "${1%/*}/" && set -- "${1##*/}" "${@:2}"; fi; exec tar -c --sort=name -f - "${@:2}" -- "$1"'
+            'else cd -- "${1%/*}/" && set -- "${1##*/}" "${@:2}"; fi; exec tar -c --hard-dereference --sort=name '
+            '-f - "${@:2}" -- "$1"'
         )
         limits = replace(self.spec.limits, output=MAX_TRANSFER)
         patterns = [f"--exclude={pattern}" for pattern in exclude]
-        result = self.exec(["/bin/bash", "-c", script, "bash", self.absolute(source), *patterns], limits=limits)
+        result = self.exec(
+            ["/bin/bash", "-c", script, "bash", self.absolute(source), *patterns], env=_OWN_PATH, limits=limits
+        )
         if result.truncated:
             raise ConfigError(f"{source!r} is longer than {MAX_TRANSFER} bytes.")
         _raise_for(result, source)
@@ -230,13 +255,19 @@ class Sandbox(ABC):
         self.close()
 
 
-def _check_argv(argv: Sequence[str], env: Mapping[str, str]) -> None:
+def _check(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
     if not argv or not argv[0]:
         raise ConfigError("Expected a command, got an empty one.")
-    for item in (*argv, *env, *env.values()):
+    for item in (*argv, *env, *env.values(), cwd):
+        if not isinstance(item, str):
+            raise ConfigError(f"Arguments and variables are text, got {item!r}.")
         if "\0" in item:
             raise ConfigError(f"A command can't hold a NUL byte: {item[:40]!r}.")
-        if len(item.encode("utf-8", "surrogateescape")) >= 128 * 1024:
+        try:
+            size = len(os.fsencode(item))
+        except UnicodeEncodeError:
+            raise ConfigError(f"Half a surrogate pair is no text that a process can get: {item[:40]!r}.") from None
+        if size >= 128 * 1024:
             raise ConfigError("An argument is longer than 131,071 bytes; write it to a file or pass it as stdin.")
     for name in env:
         if not name or "=" in name:
@@ -248,6 +279,7 @@ _ERRORS: dict[int, tuple[type[OSError], str]] = {
     67: (IsADirectoryError, "is a folder"),
     68: (PermissionError, "is not a regular file"),
     69: (NotADirectoryError, "is not a folder"),
+    70: (PermissionError, "can't be entered"),
 }
 
 

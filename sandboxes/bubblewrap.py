@@ -70,20 +70,21 @@ class BubblewrapSandbox(Sandbox):
         variables = [part for name, value in env.items() for part in ("--setenv", name, value)]
         if "pids" not in self._keeper.hello["controllers"]:
             # Inside the user namespace, where the count is this sandbox's own.
-            argv = ["/usr/bin/prlimit", f"--nproc={limits.processes}:{limits.processes}", "--", *argv]
+            count = limits.processes + 1  # and process 1
+            argv = ["/usr/bin/prlimit", f"--nproc={count}:{count}", "--", *argv]
         line = [*self._fixed, *self._folders, *variables, "--remount-ro", "/", "--chdir", cwd, "--", *argv]
         return self._keeper.run(client.Command(self._tree, line, stdin, _filter(), limits))
 
     def snapshot(self) -> str:
         """See ``Sandbox.snapshot``. Costs two mounts, whatever the size."""
-        with self._lock:
+        with self._use():
             name = f"snapshot-{next(_IDS)}"
             self._chains[name] = self._keeper.call("freeze", tree=self._tree)["chain"]
             return name
 
     def restore(self, snapshot: str) -> None:
         """See ``Sandbox.restore``."""
-        with self._lock:
+        with self._use():
             self._keeper.call("reset", tree=self._tree, chain=self._chain(snapshot))
 
     def drop(self, snapshot: str) -> None:
@@ -94,7 +95,7 @@ class BubblewrapSandbox(Sandbox):
 
     def fork(self, snapshot: str | None = None) -> BubblewrapSandbox:
         """See ``Sandbox.fork``."""
-        with self._lock:
+        with self._use():
             if snapshot is not None:
                 return BubblewrapSandbox(self.spec, _chain=self._chain(snapshot))
             chain = self._keeper.call("freeze", tree=self._tree)["chain"]

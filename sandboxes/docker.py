@@ -30,7 +30,7 @@ IMAGE = "agentgym/sandbox:bookworm"
 """What ``image="host"`` means here. ``python -m agentgym.sandboxes.images`` builds it from Debian packages."""
 _IDS = itertools.count(1)
 _SHARES = {WORKSPACE: 0.5, "/tmp": 0.375, HOME: 0.125}
-"""How the disk limit is split: in-memory file systems can't share one."""
+"""How the disk limit, or half of the memory if that is less, is split: in-memory file systems can't share one."""
 _HELPER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
 """For the backend's own commands, which run as root in the container. An agent's commands run as another user and
 can't gain any."""
@@ -51,8 +51,11 @@ _WRAPPER = (
     'ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t $(($1 + 1)); ulimit -n "$2"; ulimit -f "$3"; shift 3; '
     f'exec 3>&2 2>/dev/null; ("$@") 2>&3 3>&-; code=$?; {_KILL_ALL}; {_FORGET}; exit $code'
 )
+# Commands start in these folders, which their owner may have locked himself out of. Says which ones that were.
+_OPEN_FOLDERS = f"find {' '.join(WRITABLE)} -maxdepth 0 -type d ! -perm -700 -print -exec chmod u+rwx {{}} +"
 _OWN_PROCESSES = 4
 """Process 1, its sleep, the wrapper and the loader of a command."""
+_SPARE = 128 * MiB
 _KILL_SECONDS = 10.0
 _OOM_COUNT = (
     "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | sed -n 's/^oom_kill //p'"
@@ -80,9 +83,12 @@ def _image_of(spec: SandboxSpec) -> str:
 def _start(api: Any, spec: SandboxSpec, image: str) -> str:
     """Starts a container and returns its id."""
     limits = spec.limits
+    # Files in memory count as the container's. Were they to fill it, nothing could start any more, not even ``rm``, and
+    # the kernel might choose process 1 to make room.
+    disk = min(limits.disk, limits.memory // 2)
     tmpfs = {
-        path: f"rw,exec,nosuid,nodev,size={int(limits.disk * share)},mode=0755,uid=1000,gid=1000,"
-        f"nr_inodes={max(int(limits.disk * share) >> 10, 1024)}"
+        path: f"rw,exec,nosuid,nodev,size={int(disk * share)},mode=0755,uid=1000,gid=1000,"
+        f"nr_inodes={max(int(disk * share) >> 10, 1024)}"
         for path, share in _SHARES.items()
     }
     host = api.create_host_config(
@@ -156,7 +162,12 @@ class DockerSandbox(Sandbox):
     def _run(self, argv: list[str], stdin: bytes, env: dict[str, str], cwd: str, limits: Limits) -> ExecResult:
         blocks = max(limits.disk >> 9, 1)
         line = ["/bin/sh", "-c", _WRAPPER, "sh", *map(str, (max(int(limits.cpu), 1), limits.open_files, blocks)), *argv]
-        result = self._exchange(line, stdin, env, cwd, limits, self._user)
+        try:
+            result = self._exchange(line, stdin, env, cwd, limits, self._user)
+        except Fault:
+            if self.closed or not self._helper(_OPEN_FOLDERS).text:
+                raise
+            result = self._exchange(line, stdin, env, cwd, limits, self._user)
         if result.exit_code != 137:
             return result
         if not result.timed_out:
@@ -187,36 +198,44 @@ class DockerSandbox(Sandbox):
                 if not emptied:
                     self.close()
                     raise Fault(Boundary.SANDBOX, f"a killed command did not end within {_KILL_SECONDS:.0f} s")
-        code, message = self._exit_code(made["Id"]), exchange.err.value()
-        if code in (126, 127) and b"OCI runtime exec failed" in (exchange.out.value() + message):
+        code, process = self._end_of(made["Id"])
+        if code in (126, 127) and not process:  # what a command prints can't make it a fault
             raise Fault(Boundary.SANDBOX, f"the command could not be started: {exchange.out.value()!r}")
         timed_out = (not ended and not exchange.flooded) or code == 152
         return ExecResult(
-            exit_code=137 if not ended else code, stdout=exchange.out.value(), stderr=message,
+            exit_code=137 if not ended else code, stdout=exchange.out.value(), stderr=exchange.err.value(),
             truncated=exchange.out.truncated or exchange.err.truncated, timed_out=timed_out,
             duration=time.monotonic() - began,
         )  # fmt: skip
 
-    def _exit_code(self, command: str) -> int:
+    def _end_of(self, command: str) -> tuple[int, int]:
+        """Exit code of a command, and the process id that it had; 0: it was never started."""
         for attempt in range(100):
-            code = self._api.exec_inspect(command)["ExitCode"]
-            if code is not None:
-                return int(code)
+            seen = self._api.exec_inspect(command)
+            if seen["ExitCode"] is not None:
+                return int(seen["ExitCode"]), int(seen["Pid"] or 0)
             time.sleep(0.002 * (attempt + 1))
         raise Fault(Boundary.SANDBOX, "Docker does not say how the command ended")
 
     def _kill(self) -> None:
         """Kills every process but process 1."""
-        # A fork bomb fills the container's process limit, and the command that kills needs to be one more.
-        url = self._api._url("/containers/{0}/update", self._id)
-        self._api._raise_for_status(self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + 4096}))
+        # A fork bomb fills the container's process limit and its memory, and the command that kills needs room too.
+        self._bound(4096, _SPARE)
         try:
             for user in dict.fromkeys((self._user, "0:0")):
                 self._helper(f"exec 2>/dev/null; {_KILL_ALL}; {_FORGET}; true", user=user)
         finally:
-            self._api._raise_for_status(
-                self._api._post_json(url, data={"PidsLimit": self.spec.limits.processes + _OWN_PROCESSES})
-            )
+            self._bound(0, 0)
+
+    def _bound(self, more_processes: int, more_memory: int) -> None:
+        """Sets the container's limits."""
+        limits = self.spec.limits
+        memory = limits.memory + more_memory
+        data = {
+            "PidsLimit": limits.processes + _OWN_PROCESSES + more_processes, "Memory": memory, "MemorySwap": memory,
+        }  # fmt: skip
+        url = self._api._url("/containers/{0}/update", self._id)
+        self._api._raise_for_status(self._api._post_json(url, data=data))
 
     def _helper(self, script: str, stdin: bytes = b"", *, user: str = "0:0", output: int = MiB) -> ExecResult:
         limits = Limits(wall=120.0, output=output)
@@ -229,14 +248,14 @@ class DockerSandbox(Sandbox):
 
     def snapshot(self) -> str:
         """See ``Sandbox.snapshot``. Costs as much as there is in the writable folders."""
-        with self._lock:
+        with self._use():
             name = f"snapshot-{next(_IDS)}"
             self._snapshots[name] = self._commit() if self.spec.writable_image else self._pack_all()
             return name
 
     def restore(self, snapshot: str) -> None:
         """See ``Sandbox.restore``."""
-        with self._lock:
+        with self._use():
             content = self._content(snapshot)
             if isinstance(content, bytes):
                 folders = " ".join(map(shlex.quote, WRITABLE))
@@ -256,7 +275,7 @@ class DockerSandbox(Sandbox):
 
     def fork(self, snapshot: str | None = None) -> DockerSandbox:
         """See ``Sandbox.fork``. Starts a container."""
-        with self._lock:
+        with self._use():
             name = self.snapshot() if snapshot is None else snapshot
             content = self._content(name)
             try:

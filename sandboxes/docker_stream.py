@@ -13,6 +13,8 @@ from agentgym.sandboxes.streams import Clip
 
 _HEADER = struct.Struct(">BxxxI")
 _CHUNK = 1 << 16
+_LONGEST_WAIT = 3600.0
+"""Seconds at once: the system's own clock types end somewhere."""
 
 
 class Exchange:
@@ -34,7 +36,7 @@ class Exchange:
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if stdin else 0))
             while (left := deadline - time.monotonic()) > 0:
-                for _, mask in selector.select(left):
+                for _, mask in selector.select(min(left, _LONGEST_WAIT)):
                     if mask & selectors.EVENT_WRITE:
                         pending = self._write(pending)
                         if not pending:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from agentgym.core.errors import ConfigError, UnsupportedError
+from agentgym.core.errors import Boundary, ConfigError, Fault, UnsupportedError
 from agentgym.sandboxes.base import Sandbox
 from agentgym.sandboxes.keeper.owners import OWNER, kill_if, owner_gone, owner_name, processes, spare_users, user_ids
 from agentgym.sandboxes.protocol import HOME, WORKSPACE, ExecResult, LimitName, Limits, SandboxSpec
@@ -90,10 +90,13 @@ class PlainSandbox(Sandbox):
         with tempfile.TemporaryFile() as source:
             source.write(stdin)
             source.seek(0)
-            process = subprocess.Popen(
-                line, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=cwd,
-                start_new_session=True, user=self._user, group=self._user, extra_groups=[] if self._user else None,
-            )  # fmt: skip
+            try:
+                process = subprocess.Popen(
+                    line, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables, cwd=cwd,
+                    start_new_session=True, user=self._user, group=self._user, extra_groups=[] if self._user else None,
+                )  # fmt: skip
+            except OSError as error:
+                raise Fault(Boundary.SANDBOX, f"the command could not be started: {error}") from error
         out, err = Clip(limits.output), Clip(limits.output)
         with process:
             timed_out = _pump(process, out, err, began + limits.wall)
@@ -114,14 +117,14 @@ class PlainSandbox(Sandbox):
 
     def snapshot(self) -> str:
         """See ``Sandbox.snapshot``. A plain copy."""
-        with self._lock:
+        with self._use():
             name = f"snapshot-{next(_IDS)}"
             shutil.copytree(self._root / "now", self._root / name, symlinks=True)
             return name
 
     def restore(self, snapshot: str) -> None:
         """See ``Sandbox.restore``."""
-        with self._lock:
+        with self._use():
             source = self._path(snapshot)
             shutil.rmtree(self._root / "now")
             shutil.copytree(source, self._root / "now", symlinks=True)
@@ -134,7 +137,7 @@ class PlainSandbox(Sandbox):
 
     def fork(self, snapshot: str | None = None) -> PlainSandbox:
         """See ``Sandbox.fork``."""
-        with self._lock, warnings.catch_warnings():
+        with self._use(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UnisolatedWarning)
             return PlainSandbox(self.spec, _source=self._root / "now" if snapshot is None else self._path(snapshot))
 

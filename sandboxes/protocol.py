@@ -22,6 +22,9 @@ MiB = 1 << 20
 MAX_TRANSFER = 256 * MiB
 """Bytes that ``read_file`` and ``download`` take out of a sandbox at most."""
 
+_MOST = 1 << 62
+"""What every limit stays below: the kernel counts in 64 bits."""
+
 LimitName = Literal["wall", "cpu", "memory", "processes", "open_files", "disk", "output"]
 
 
@@ -47,8 +50,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            if not getattr(self, item.name) > 0:
-                raise ConfigError(f"Limits.{item.name} must be positive, got {getattr(self, item.name)!r}.")
+            value = getattr(self, item.name)
+            whole = item.name not in ("wall", "cpu")
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                kind = "an integer" if whole else "a number of seconds"
+                raise ConfigError(f"Limits.{item.name} must be {kind}, got {value!r}.")
+            if not 0 < value <= _MOST:
+                raise ConfigError(f"Limits.{item.name} must be positive and at most {_MOST}, got {value!r}.")
 
 
 @dataclass(frozen=True, slots=True)

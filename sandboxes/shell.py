@@ -18,32 +18,40 @@ MAX_COMMAND = 100_000
 
 # Readonly variables and those that bash computes can't be set again. ``exec`` and a killed shell leave the state as
 # it was. The state is written beside and moved, so that a command that is killed while writing harms nothing; and only
-# moved when it differs, so that a command that changes nothing leaves the file alone.
+# moved when it differs, so that a command that changes nothing leaves the file alone. Saving depends on nothing that a
+# command may have changed: IFS, PATH, options, functions named like programs, its own trap.
 _WRAPPER = r"""
 __save() {
-  local __code=$? __name
+  local __code=$? __name IFS=$' \t\n'
+  [[ -z $__saved ]] || return "$__code"
+  __saved=1
+  builtin set +eu
   {
-    printf 'cd -- %q 2>/dev/null\n' "$PWD"
-    for __name in $(compgen -v); do
+    builtin printf 'builtin cd -- %q 2>/dev/null\n' "$PWD"
+    for __name in $__given; do
+      [[ -v $__name ]] || builtin printf 'unset %s\n' "$__name"
+    done
+    for __name in $(builtin compgen -v); do
       case $__name in
         BASH*|COMP_*|DIRSTACK|EPOCH*|EUID|FUNCNAME|GROUPS|HISTCMD|HOSTNAME|HOSTTYPE|IFS|LINENO|MACHTYPE) ;;
         OPT*|OSTYPE|PIPESTATUS|PPID|PWD|RANDOM|SECONDS|SHELLOPTS|SHLVL|SRANDOM|UID|_|__*) ;;
-        *) [[ ${!__name@a} == *r* ]] || declare -p "$__name" 2>/dev/null ;;
+        *) [[ ${!__name@a} == *r* ]] || builtin declare -p "$__name" 2>/dev/null ;;
       esac
     done
-    declare -f
-  } >"$1.new" 2>/dev/null
+    builtin declare -f
+  } 2>/dev/null >|"$1.new"
   local __old __new
-  IFS= read -r -d '' __old 2>/dev/null <"$1"
-  IFS= read -r -d '' __new 2>/dev/null <"$1.new"
-  [[ -n $__new && $__new == "$__old" ]] || mv -f -- "$1.new" "$1" 2>/dev/null
-  exit $__code
+  IFS= builtin read -r -d '' __old 2>/dev/null <"$1"
+  IFS= builtin read -r -d '' __new 2>/dev/null <"$1.new"
+  [[ -n $__new && $__new == "$__old" ]] || /bin/mv -f -- "$1.new" "$1" 2>/dev/null
+  builtin exit "$__code"
 }
-__command=$2
-trap "__save ${1@Q}" EXIT
+__command=$2 __given=$3 __state=$1 __saved=
+trap '__save "$__state"' EXIT
 [ -r "$1" ] && . "$1"
 set --
 eval "$__command"
+__save "$__state"
 """
 
 
@@ -53,6 +61,7 @@ class Shell:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self._state = sandbox.absolute(STATE)
+        self._given = " ".join(sandbox.spec.environment())
 
     def run(self, command: str, *, timeout: float | None = None, limits: Limits | None = None) -> ExecResult:
         """Runs a command line. Working directory, variables and functions carry over; shell options do not.
@@ -61,7 +70,7 @@ class Shell:
             ConfigError: It holds a NUL byte, or is longer than the kernel takes.
             Fault: The sandbox failed.
         """
-        argv = ["/bin/bash", "--norc", "--noprofile", "-c", _WRAPPER, "bash", self._state, command]
+        argv = ["/bin/bash", "--norc", "--noprofile", "-c", _WRAPPER, "bash", self._state, command, self._given]
         return self.sandbox.exec(argv, timeout=timeout, limits=limits)
 
     def reset(self) -> None:

@@ -81,9 +81,14 @@ class Editor:
         try:
             data = self._content(path)
         except IsADirectoryError:
-            return self._folder(path), True
+            try:
+                return self._folder(path), True
+            except (OSError, AgentGymError) as error:
+                return _problem(error, path), False
         except (OSError, AgentGymError) as error:
             return _problem(error, path), False
+        if end is not None and end < max(start or 1, 1):
+            return f"The last line to show, {end}, stands before the first.", False
         lines = data.decode("utf-8", "backslashreplace").split("\n")
         if lines[-1] == "":
             lines.pop()
@@ -139,13 +144,16 @@ class Editor:
         lines.insert(line, text if text.endswith("\n") else text + "\n")
         return self._write(path, content, "".join(lines))
 
-    def put_back(self, path: str, before: bytes | None) -> str:
-        """Undoes an edit."""
+    def put_back(self, path: str, before: bytes | None) -> tuple[str, bool]:
+        """Undoes an edit: what the agent reads, and whether it could be undone."""
         if before is None:
-            self._sandbox.exec(["rm", "-f", "--", self._sandbox.absolute(path)])
-            return f"{relative(path)} is gone again."
-        self._sandbox.write_file(path, before)
-        return f"The last edit of {relative(path)} is undone."
+            result = self._sandbox.exec(["rm", "-f", "--", self._sandbox.absolute(path)])
+            return (f"{relative(path)} is gone again.", True) if result.ok else (result.error_text.strip(), False)
+        try:
+            self._sandbox.write_file(path, before)
+        except (OSError, AgentGymError) as error:
+            return _problem(error, path), False
+        return f"The last edit of {relative(path)} is undone.", True
 
     def _content(self, path: str) -> bytes:
         data = self._known(path)

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agentgym.environments.swe import fetch
@@ -159,16 +160,29 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def read_tree(sandbox: Sandbox, limit: int = 1 << 20) -> dict[str, bytes]:
-    """Regular files of the workspace up to ``limit`` bytes each; links and caches are left out."""
+_MAX_TREE = 64 * _MIB
+# Only what can be source, so that nothing else that an agent leaves (FIFOs, files that are all holes, folders deeper
+# than any path) stands in the way. Files that can't be read are left out: they are the agent's own, who closed them.
+_PACK = (
+    'PATH=/usr/bin:/bin; cd -- "$1" && find . -maxdepth 40 -name __pycache__ -prune -o '
+    "-type f -name '*.py' -size -2049 -print0 2>/dev/null | "
+    "tar -c --null -T - --ignore-failed-read --hard-dereference -f - 2>/dev/null"
+)
+
+
+def read_tree(sandbox: Sandbox) -> dict[str, bytes]:
+    """Python files of the workspace of up to 1 MiB each. Nothing when they are more than 64 MiB together."""
+    limits = replace(sandbox.spec.limits, output=_MAX_TREE)
+    result = sandbox.exec(["/bin/sh", "-c", _PACK, "sh", sandbox.absolute(WORKSPACE)], limits=limits)
     found: dict[str, bytes] = {}
-    data = sandbox.pack(WORKSPACE, exclude=["__pycache__", ".pytest_cache", "*.pyc"])
-    with tarfile.open(fileobj=io.BytesIO(data), errors="surrogateescape") as tar:
+    if result.truncated or result.timed_out or not result.stdout:
+        return found
+    with tarfile.open(fileobj=io.BytesIO(result.stdout), errors="surrogateescape") as tar:
         for member in tar:
-            source = tar.extractfile(member) if member.isreg() and member.size <= limit else None
+            source = tar.extractfile(member) if member.isreg() else None
             if source is not None:
                 found[member.name.removeprefix("./")] = source.read()
-    return found
+    return dict(sorted(found.items()))
 
 
 def _make_venv(sandbox: Sandbox, python: str, packages: bool) -> None:

@@ -245,8 +245,11 @@ class SWEGame(Game):
         place = next((i for i in range(len(undo) - 1, -1, -1) if undo[i][0] == relative(path)), None)
         if place is None:
             return Outcome(f"There is no edit of {relative(path)} to undo.", {"edit_applies": 0.0}, executable=False)
-        name, before = undo.pop(place)
-        text = self._editor().put_back(name, before)
+        name, before = undo[place]
+        text, done = self._editor().put_back(name, before)
+        if not done:
+            return Outcome(text, {"edit_applies": 0.0}, executable=False, tags=("edit",))
+        del undo[place]
         self._note(name, before)
         return Outcome(text, {"edit_applies": 1.0}, tags=("edit",))
 

@@ -19,13 +19,13 @@ from agentgym.tools.shell import STATE_SCRATCH
 
 _OUTPUT = 64 << 20
 _SLACK_SECONDS = 2.0
-_FIND = (
-    "find", f"{WORKSPACE}/", "/tmp", HOME,
+_FIND = (  # programs by their full names: an agent can write to folders of its own PATH
+    "/usr/bin/find", f"{WORKSPACE}/", "/tmp", HOME,
     "(", "-name", "__pycache__", "-o", "-name", ".pytest_cache", "-o", "-path", f"{HOME}/.env", ")", "-prune", "-o",
     "!", "-type", "d", "!", "-name", "*.pyc", "!", "-path", STATE_SCRATCH,
     "-printf", r"%y%m\0%l\0%s %T@ %C@\0%p\0", "-type", "f",
 )  # fmt: skip
-_DIGEST = ("-exec", "sha256sum", "-z", "--", "{}", "+")
+_DIGEST = ("-exec", "/usr/bin/sha256sum", "-z", "--", "{}", "+")
 _DIGEST_LINE = re.compile(r"[0-9a-f]{64}  /")
 _AND_LOOK = r"""
 processes() { set -- /proc/[0-9]*; count=$#; }
@@ -101,7 +101,7 @@ class Listing:
             return
         limits = replace(sandbox.spec.limits, output=_OUTPUT)
         stdin = b"".join(os.fsencode(path) + b"\0" for path in missing)
-        result = sandbox.exec(["xargs", "-0", "sha256sum", "-z", "--"], stdin=stdin, limits=limits)
+        result = sandbox.exec(["/usr/bin/xargs", "-0", "/usr/bin/sha256sum", "-z", "--"], stdin=stdin, limits=limits)
         for path, digest in _read(os.fsdecode(result.stdout).split("\0")).items():
             stamp, kind, _ = found[path]
             found[path] = (stamp, kind, digest)
@@ -124,7 +124,7 @@ class Watched:
     def __init__(self, sandbox: Sandbox, listing: Listing) -> None:
         self._sandbox = sandbox
         self._listing = listing
-        self.absolute = sandbox.absolute
+        self.absolute, self.spec = sandbox.absolute, sandbox.spec
 
     def exec(self, argv: Sequence[str], *, timeout: float | None = None, limits: None = None) -> ExecResult:
         """See ``Sandbox.exec``."""

@@ -15,7 +15,7 @@ SEARCH = Tool(
     {
         "type": "object",
         "properties": {
-            "pattern": {"type": "string", "description": "extended regular expression"},
+            "pattern": {"type": "string", "description": "regular expression, as Perl and Python write them"},
             "path": {"type": "string", "description": "file or folder; default: everywhere"},
         },
         "required": ["pattern"],
@@ -37,9 +37,10 @@ def better_tool(action: Action) -> bool:
 
 def search(sandbox: Sandbox, pattern: str, path: str) -> tuple[str, bool]:
     """Lines that match, and whether the search could be done."""
-    if not pattern or "\0" in pattern or "\n" in pattern or len(pattern) > 2000:
+    if not pattern or "\0" in pattern or "\n" in pattern or len(pattern) > 2000 or not _is_text(pattern):
         return "A pattern is one line of text.", False
-    result = sandbox.exec(["grep", "-rnIE", "--exclude-dir=__pycache__", "-e", pattern, "--", path])
+    # FIFOs and devices would hang it.
+    result = sandbox.exec(["grep", "-rnIP", "-D", "skip", "--exclude-dir=__pycache__", "-e", pattern, "--", path])
     if result.exit_code == 1 and not result.stderr:
         return f"Nothing matches {pattern!r} in {path}.", True
     lines = sorted(result.text.splitlines(), key=_place)
@@ -48,6 +49,11 @@ def search(sandbox: Sandbox, pattern: str, path: str) -> tuple[str, bool]:
     more = [f"[... {len(lines) - _MAX_HITS} more ...]"] if len(lines) > _MAX_HITS else []
     shown = [line.removeprefix("./")[:300] for line in lines[:_MAX_HITS]]
     return clip_middle("\n".join(shown + more), _MAX_OUTPUT), True
+
+
+def _is_text(pattern: str) -> bool:
+    """JSON can hold halves of surrogate pairs, which no program can get."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in pattern)
 
 
 def _place(line: str) -> tuple[str, int]:

@@ -110,7 +110,12 @@ class Group:
         return frozenset(self._paths)
 
     def limit(self, memory: int, processes: int) -> None:
-        """Sets the limits of the commands to come."""
+        """Sets the limits of the next command.
+
+        Files in memory that earlier ones left are charged to the group too. They come on top of ``memory``: else a
+        sandbox whose files are as large as that could start nothing any more, not even ``rm``.
+        """
+        memory += self._files_held()
         names = ("memory.limit_in_bytes", "pids.max") if self._version == 1 else ("memory.max", "pids.max")
         for controller, name, value in zip(("memory", "pids"), names, (memory, processes), strict=True):
             if controller in self._paths:
@@ -118,6 +123,9 @@ class Group:
         if self._version == 2:
             with contextlib.suppress(OSError):
                 (self._paths["memory"] / "memory.swap.max").write_text("0")
+
+    def _files_held(self) -> int:
+        return _keyed(self._paths["memory"] / "memory.stat", "shmem") if "memory" in self._paths else 0
 
     def enter(self) -> None:
         """Moves the calling process in, which must have one thread."""

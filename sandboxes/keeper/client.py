@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,8 @@ from agentgym.sandboxes.streams import Clip
 _GRACE_SECONDS = 20.0
 """How long a killed sandbox may take to end before that is a fault."""
 _CHUNK = 1 << 16
+_LONGEST_WAIT = 3600.0
+"""Seconds at once: the system's own clock types end somewhere."""
 
 # The keeper imports its own modules by their real names without running agentgym's __init__, which is heavy.
 _BOOT = """
@@ -159,10 +162,12 @@ class Client:
             os.close(err_read)
             ours.close()
         answer = reader.answer
-        if "error" in answer or not answer["started"]:
+        # One that a limit ended before it began is a command that was ended.
+        if "error" in answer or not (answer["started"] or timed_out or answer["oom"]):
             reason = answer.get("error") or reader.err.value().decode("utf-8", "replace").strip()
-            if reason.startswith("bwrap: execvp"):  # shells give 127 for a program that isn't there
-                return ExecResult(127, b"", f"{reason.removeprefix('bwrap: execvp ')}\n".encode())
+            if reason.startswith("bwrap: execvp"):  # as shells count: 127 for a program that isn't there, else 126
+                code = 127 if reason.endswith(os.strerror(errno.ENOENT)) else 126
+                return ExecResult(code, b"", f"{reason.removeprefix('bwrap: execvp ')}\n".encode())
             raise Fault(Boundary.SANDBOX, f"the command could not be started: {reason}")
         # 152 is SIGXCPU: the limit of one process, where control groups don't bind.
         timed_out = timed_out or answer["cpu"] or answer["exit"] == 152
@@ -200,7 +205,7 @@ class _Reader:
                 os.set_blocking(fd, False)
                 selector.register(fd, selectors.EVENT_READ)
             while not self.answer:
-                events = selector.select(max(deadline - time.monotonic(), 0))
+                events = selector.select(min(max(deadline - time.monotonic(), 0), _LONGEST_WAIT))
                 for key, _ in events:
                     if key.fileobj is self._control:
                         self._hear()

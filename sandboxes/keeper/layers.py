@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import subprocess
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -91,6 +92,14 @@ class Layers(ABC):
                 del self._users[layer]
                 kernel.unmount(str(ROOT / str(layer)))
                 (ROOT / str(layer)).rmdir()
+
+    def open_folders(self, tree: int) -> None:
+        """Gives the writable folders back to their owner, who may have locked himself out: commands start in them."""
+        for name in self._folders:
+            path = TREES / str(tree) / name
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & stat.S_IRWXU != stat.S_IRWXU:
+                path.chmod(mode | stat.S_IRWXU)
 
     def close(self, tree: int) -> None:
         """Frees a tree."""

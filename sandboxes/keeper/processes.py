@@ -9,7 +9,6 @@ import os
 import resource
 import select
 import signal
-import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypedDict
 
@@ -17,6 +16,10 @@ from agentgym.sandboxes.keeper import kernel
 from agentgym.sandboxes.keeper.cgroups import Group
 from agentgym.sandboxes.keeper.owners import in_nested_namespace, parent_of
 
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that the keeper ignores, and commands must not."""
+OWN_PROCESSES = 2
+"""bubblewrap and process 1 of the sandbox."""
 OUTER_PROCESSES = 16384
 """``RLIMIT_NPROC`` outside the user namespace: all sandboxes of this user together."""
 
@@ -130,7 +133,7 @@ def start(
         network: Network namespace to enter. None: bubblewrap makes an empty one.
     """
     if group is not None:
-        group.limit(job["memory"], job["processes"])
+        group.limit(job["memory"], job["processes"] + OWN_PROCESSES)
     before = (group.oom_kills(), group.cpu_seconds()) if group else (0, 0.0)
     status_read, status_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     filter_fd = os.memfd_create("seccomp")
@@ -155,6 +158,8 @@ def _become(
 ) -> NoReturn:
     try:
         kernel.die_with_parent()
+        for target, fd in enumerate(stdio):  # first, so that what goes wrong here is said where the parent reads
+            os.dup2(fd, target)
         if group is not None:
             group.enter()
         if network is not None:
@@ -163,8 +168,6 @@ def _become(
             file.write("1000")
         controllers = group.controllers if group else frozenset()
         _limit(job, bounded_memory="memory" in controllers)
-        for target, fd in enumerate(stdio):
-            os.dup2(fd, target)
         _close_all_but(seccomp, status)
         os.set_inheritable(seccomp, True)
         os.set_inheritable(status, True)
@@ -175,13 +178,15 @@ def _become(
             os.setresuid(user, user, user)
             kernel.die_with_parent()  # changing the user clears it
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        for number in (signal.SIGPIPE, *IGNORED):  # what is ignored stays so through exec
+            signal.signal(number, signal.SIG_DFL)
         argv = [arg.replace("{seccomp}", str(seccomp)).replace("{status}", str(status)) for arg in job["argv"][:8]]
         os.execve(argv[0], [*argv, *job["argv"][8:]], {})
     except BaseException as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        sys.stderr.flush()
-    os._exit(127)
+        with contextlib.suppress(OSError):
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+    finally:  # whatever happens: this process has the keeper's sockets and must never go on as a second keeper
+        os._exit(127)
 
 
 def _close_all_but(*kept: int) -> None:

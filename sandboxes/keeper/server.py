@@ -18,7 +18,7 @@ from agentgym.sandboxes.keeper import kernel, layers, networks
 from agentgym.sandboxes.keeper.cgroups import Group, find, remove
 from agentgym.sandboxes.keeper.layers import TREES
 from agentgym.sandboxes.keeper.owners import owner_name, spare_users
-from agentgym.sandboxes.keeper.processes import Running, start
+from agentgym.sandboxes.keeper.processes import IGNORED, Running, start
 
 MESSAGE_BYTES = 1 << 18
 MAX_SOCKETS = 64
@@ -213,6 +213,7 @@ class Keeper:
         try:
             seccomp = bytes.fromhex(request["seccomp"])
             tree = request["tree"]
+            self._layers.open_folders(tree)
             running = start(
                 request["job"], stdio, seccomp, self._groups.get(tree), self._user, self._networks.get(tree)
             )
@@ -263,7 +264,7 @@ class Keeper:
 
 def main(fd: int, parent: int, copy: bool) -> None:
     """Runs a keeper on an open socket. ``copy``: snapshots are copies, whatever the host can do."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides when we end
     kernel.adopt_orphans()
     control = socket.socket(fileno=fd)

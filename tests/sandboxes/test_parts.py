@@ -20,6 +20,7 @@ from agentgym.core.errors import AgentGymError, ConfigError, Fault, UnknownNameE
 from agentgym.sandboxes import (
     Limits,
     SandboxSpec,
+    Shell,
     bubblewrap,
     diagnose,
     diagnose_host,
@@ -70,8 +71,9 @@ def test_specifications_are_plain_data() -> None:
     ):
         with pytest.raises(ConfigError):
             SandboxSpec(**wrong)
-    with pytest.raises(ConfigError, match="memory must be positive"):
-        Limits(memory=0)
+    for name, wrong in (("memory", 0), ("memory", 1.5), ("wall", float("inf")), ("cpu", float("nan")), ("wall", "3")):
+        with pytest.raises(ConfigError, match=f"Limits.{name} must be"):
+            Limits(**{name: wrong})
 
 
 def test_filters_of_system_calls() -> None:
@@ -118,8 +120,9 @@ def test_unified_control_groups_are_found_and_written(tmp_path: Path) -> None:
     group = cgroups.Group(cgroups.Hierarchies(2, dict.fromkeys(("memory", "pids", "cpuacct"), tmp_path)), "1.2-9.3")
     folder = tmp_path / "agentgym-1.2-9.3"
     assert folder.is_dir() and group.controllers == {"memory", "pids", "cpuacct"}
+    (folder / "memory.stat").write_text("anon 70\nshmem 30\n")
     group.limit(1000, 7)
-    assert (folder / "memory.max").read_text() == "1000" and (folder / "pids.max").read_text() == "7"
+    assert (folder / "memory.max").read_text() == "1030" and (folder / "pids.max").read_text() == "7"
     (folder / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
     (folder / "cpu.stat").write_text("usage_usec 2500000\n")
     assert group.oom_kills() == 2 and group.cpu_seconds() == 2.5
@@ -171,7 +174,7 @@ def test_mounts_are_read_only(tmp_path: Path) -> None:
 
 def test_arguments_that_no_process_can_get() -> None:
     with open_sandbox(backend="bubblewrap") as sandbox:
-        for wrong in ([], [""], ["a\0b"], ["x" * 200_000]):
+        for wrong in ([], [""], ["a\0b"], ["x" * 200_000], ["\ud800"], [b"ls"], [1]):
             with pytest.raises(ConfigError):
                 sandbox.exec(wrong)
         with pytest.raises(ConfigError, match="variable"):
@@ -180,6 +183,35 @@ def test_arguments_that_no_process_can_get() -> None:
             sandbox.exec(["true"], cwd="/no/such/folder")
         with pytest.raises(FileNotFoundError):
             sandbox.upload(Path("/no/such/file"))
+
+
+def test_the_shell_saves_whatever_a_command_changed() -> None:
+    changes = (
+        "IFS=,", "set -C", "set -euo pipefail", "trap 'true' EXIT", "export PATH=/nowhere", "trap 'true' EXIT; set -f",
+        "mv() { echo not this; }; printf() { echo nor this; }; declare() { :; }; cd() { :; }",
+    )  # fmt: skip
+    with open_sandbox(SandboxSpec(env=(("GIVEN", "1"),)), "bubblewrap") as sandbox:
+        for number, change in enumerate(changes):
+            shell = Shell(sandbox)
+            shell.reset()
+            assert shell.run(f"mkdir -p /tmp/{number}; builtin cd /tmp/{number}; V=0").ok
+            assert shell.run(f"builtin cd ..; V={number}; unset GIVEN; {change}").stdout == b""
+            text = shell.run('builtin echo "$V $PWD ${GIVEN-gone}"').text
+            assert text == f"{number} /tmp gone\n", f"{change}: {text}"
+
+
+def test_a_command_that_can_not_begin_leaves_one_keeper() -> None:
+    """The process that should have become the command must end, whatever goes wrong before it does."""
+    endless = types.SimpleNamespace(
+        cpu=float("inf"), memory=1 << 28, processes=9, open_files=99, disk=99, wall=9, output=99
+    )
+    with open_sandbox(backend="bubblewrap") as sandbox:
+        keeper = client.get()
+        command = client.Command(sandbox._tree, ["/bin/true"], b"", seccomp.build(), endless)
+        with pytest.raises(Fault, match="could not be started: OverflowError"):
+            keeper.run(command)
+        children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
+        assert not children and sandbox.exec("echo works").text == "works\n"
 
 
 def test_named_endpoints_are_reached_and_nothing_else() -> None:

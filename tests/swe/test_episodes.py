@@ -196,7 +196,54 @@ def test_the_noted_state_is_the_real_one(env: AgentEnv) -> None:
     game = env.game
     assert isinstance(game, SWEGame)
     assert game.state.files == Listing().look(game.sandbox)
-    assert read_tree(game.sandbox)["a b.txt"] == b"z"
+    assert game.sandbox.read_file("a b.txt") == b"z"
+
+
+def test_nothing_that_an_agent_leaves_is_a_fault(env: AgentEnv) -> None:
+    """A fault leaves an episode without a score: no way out for a model that would lose."""
+    traps = (
+        "chmod 000 tinykit/texts.py; mkdir shut; chmod 000 shut",
+        "chmod 000 tinykit; chmod 000 /workspace",
+        "truncate -s 250M a.py b.py c d",
+        "rm tinykit/texts.py; mkfifo tinykit/texts.py; mkfifo pipe.py",
+        "python3 -c \"import os\nfor i in range(300): os.mkdir('d' * 20); os.chdir('d' * 20)\"; touch $'\\xff.py'",
+        "for p in find tar cat sha256sum xargs grep sh; do echo 'echo nonsense' > ~/.env/bin/$p; chmod 755 ~/.env/bin/$p; done",
+    )
+    for trap in traps:
+        env.reset(seed=0)
+        _call(env, "create", path="notes.txt", text="x")
+        _call(env, "bash", command=f"rm notes.txt; mkdir -p notes.txt/sub; {trap}")
+        for path in (".", "shut", "tinykit/texts.py"):
+            _call(env, "view", path=path)
+            _call(env, "search", pattern="import", path=path)
+        _, _, _, info = _call(env, "undo", path="notes.txt")
+        assert not info["action_executable"]
+        _call(env, "run_tests")
+        _, _, terminated, info = _call(env, "submit")
+        assert terminated and not info["success"]
+
+
+def test_a_second_link_is_no_deleted_file(env: AgentEnv) -> None:
+    env.reset(seed=0)
+    _call(env, "bash", command="ln tinykit/texts.py a.py; ln tinykit/texts.py z.py")
+    assert read_tree(env.game.sandbox)["tinykit/texts.py"] == read_tree(env.game.sandbox)["z.py"] != b""
+    _, _, _, info = _call(env, "submit")
+    assert info["rewards"]["submission"] == pytest.approx(1 / 3), "nothing of the source was changed"
+
+
+def test_searching_and_viewing_what_models_write(env: AgentEnv) -> None:
+    env.reset(seed=0)
+    text, _, _, info = _call(env, "search", pattern=r"(?i)DEF \w+\(.*?\d", path="tests")
+    assert info["action_executable"] and text.startswith("tests/")
+    text, _, _, info = _call(env, "search", pattern="(")
+    assert not info["action_executable"] and "parenthes" in text
+    text, _, _, info = _call(env, "view", path="README.md", start=3, end=2)
+    assert not info["action_executable"] and "before the first" in text
+    half = AgentEnv(GAME, action_format="json")
+    half.reset(seed=0)
+    _, _, _, _, info = half.step('<tool_call>{"name": "search", "arguments": {"pattern": "\\ud800"}}</tool_call>')
+    assert info["action_valid"] and not info["action_executable"]
+    half.close()
 
 
 def test_snapshots_travel_through_pickle_with_their_files(env: AgentEnv, checkouts: Checkouts) -> None:

@@ -30,6 +30,14 @@ def commands(subject: SandboxSubject) -> None:
         expect(killed.exit_code == 139, f"A command that signal 11 ended gave {killed.exit_code}, not 139.")
         expect(killed.stderr == b"", f"Something that isn't the command's was written: {killed.stderr!r}.")
         expect(sandbox.exec(["no-such-program"]).exit_code == 127, "An unknown program must give 127.")
+        sandbox.write_file("no-program", "text")
+        expect(sandbox.exec(["./no-program"]).exit_code == 126, "A file that can't be executed must give 126.")
+        for name, code in (("INT", 130), ("TERM", 143), ("HUP", 129)):
+            ended = sandbox.exec(["sh", "-c", f"kill -{name} $$; sleep 5"])
+            expect(ended.exit_code == code, f"Commands start with SIG{name} ignored or handled: {ended.exit_code}.")
+        for code in (126, 127):  # what a backend's own tools print must not be mistaken for their word
+            said = "echo OCI runtime exec failed: x; echo bwrap: execvp x: y >&2"
+            expect(sandbox.exec(f"{said}; exit {code}").exit_code == code, "A command could fake a fault.")
 
 
 def standard_input(subject: SandboxSubject) -> None:
@@ -89,6 +97,8 @@ def wall_time(subject: SandboxSubject) -> None:
         expect(result.stdout == b"early\n", f"Output before the timeout is lost: {result.stdout!r}.")
         expect(took < 60, f"A command with a wall time of 0.7 s took {took:.1f} s.")
         expect(sandbox.exec(["true"]).ok, "The sandbox is unusable after a timeout.")
+        expect(sandbox.exec("sleep 9", timeout=1e-6).timed_out, "A command that had no time must be timed out.")
+        expect(sandbox.exec(["true"], timeout=1e12).ok, "A wall time of ages does not work.")
 
 
 def processor_time(subject: SandboxSubject) -> None:
@@ -137,11 +147,14 @@ def transfers(subject: SandboxSubject) -> None:
         (source / "sub" / "script.sh").write_text("#!/bin/sh\necho ran\n")
         (source / "sub" / "script.sh").chmod(0o755)
         (source / "link").symlink_to("sub/script.sh")
+        (source / "sub" / "twin.sh").hardlink_to(source / "sub" / "script.sh")
         (source / "a b\nc").write_text("odd")
         sandbox.upload(source, "project")
         expect(sandbox.exec(["./link"], cwd="project").text == "ran\n", "An uploaded script or link does not work.")
         sandbox.download("project", target)
         expect((target / "link").is_symlink() and (target / "a b\nc").read_text() == "odd", "The download differs.")
+        twins = {(target / "sub" / name).read_text() for name in ("script.sh", "twin.sh")}
+        expect(len(twins) == 1, "Of two links to one file one is missing.")
         python(sandbox, r"open(b'\xff\xfe', 'w').write('x')")
         expect(os.fsencode(sandbox.list()[-1].path) == b"\xff\xfe", "A name that is not UTF-8 is listed wrongly.")
 
@@ -232,7 +245,8 @@ def closing(subject: SandboxSubject) -> None:
     child = sandbox.fork()
     sandbox.close()
     sandbox.close()
-    _raises(Fault, lambda: sandbox.exec(["true"]))
+    for use in (lambda: sandbox.exec(["true"]), sandbox.snapshot, sandbox.fork, lambda: sandbox.restore("snapshot-1")):
+        _raises(Fault, use)
     expect(child.read_file("f") == b"1", "A fork died with its parent.")
     child.close()
 

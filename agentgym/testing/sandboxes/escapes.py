@@ -197,6 +197,8 @@ def file_methods(subject: SandboxSubject) -> None:
         ]
         expect(all(secret not in path.read_text(errors="replace") for path in leaked), "download() followed a link.")
         expect(target.read_text() == secret, "download() overwrote a file of the host.")
+        sandbox.exec("chmod 000 /tmp ~ /workspace")
+        expect(sandbox.exec(["echo", "in"]).text == "in\n", "An agent can lock everybody out of the folders.")
 
 
 def devices_and_proc(subject: SandboxSubject) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agentgym.testing.checks.subject import expect
 from agentgym.testing.sandboxes.arena import arena
 from agentgym.testing.sandboxes.subject import SMALL, SandboxSubject, python
@@ -70,6 +72,10 @@ def disk_filler(subject: SandboxSubject) -> None:
         sandbox.exec("i=0; while [ $i -lt 100000 ] && : > n$i; do i=$((i+1)); done", timeout=60)
         count = int(sandbox.exec("ls -f | wc -l").text)
         expect(count < 90_000, f"{count} empty files could be made.")
+    limits = replace(SMALL.limits, disk=2 * SMALL.limits.memory)
+    with subject.make(replace(SMALL, limits=limits)) as sandbox:  # files may lie in memory
+        sandbox.exec("for i in 1 2 3 4 5; do head -c 100M /dev/zero > f$i; done")
+        expect(sandbox.exec("rm -f f*; echo gone").text == "gone\n", "Files as large as the memory can't be removed.")
 
 
 def sparse_and_links(subject: SandboxSubject) -> None:
