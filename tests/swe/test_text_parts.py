@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentgym.core.actions import Action
 from agentgym.core.errors import ConfigError, DataError, Fault
-from agentgym.environments.swe import fetch, packages, tasks
+from agentgym.environments.swe import fetch, packages, patches, tasks
 from agentgym.environments.swe.bugs import Bug, apply_text, to_row, unified_diff, visible_tests
 from agentgym.environments.swe.build import issue, mutate
 from agentgym.environments.swe.grammar import FunctionFormat
@@ -220,8 +220,11 @@ def test_agents_copy_lacks_hidden_tests() -> None:
 def test_rows_are_swe_bench_instances() -> None:
     dataset = tasks.load("bundled")
     bug = next(iter(dataset.bugs.values()))
-    planted, pristine = tasks.plant(bug, BUNDLED), bundled_files()[bug.path]
+    planted, pristine = tasks.plant(bug, BUNDLED), bundled_files()
     row = to_row(bug, BUNDLED, pristine, planted, dataset.pass_to_pass(bug))
+    given = {**pristine, bug.path: planted, **visible_tests(bug, pristine)}
+    fixed = {**given, **patches.apply(row["patch"], given.get), **patches.apply(row["test_patch"], given.get)}
+    assert fixed == pristine and row["test_patch"]
     assert json.loads(row["FAIL_TO_PASS"]) == list(bug.fail_to_pass)
     assert not set(json.loads(row["PASS_TO_PASS"])) & set(bug.fail_to_pass)
     assert row["patch"].startswith(f"diff --git a/{bug.path} b/{bug.path}\n--- a/{bug.path}\n+++ b/{bug.path}\n@@")
