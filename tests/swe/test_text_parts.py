@@ -48,6 +48,15 @@ def test_grammar_binds_integers_and_says_what_is_wrong() -> None:
     assert "can't be read" in grammar.parse("<function=view>x</function>", TOOLS_BY_NAME).error
 
 
+def test_a_model_that_repeats_itself_is_read_in_one_pass() -> None:
+    grammar, times = FunctionFormat(), 40_000  # minutes, where each start is followed to the end
+    for text in ("<function=bash>" * times, "<function=bash>" + "<parameter=command>" * times + "</function>"):
+        assert grammar.parse(text, TOOLS_BY_NAME).error
+    text = "</parameter>" * times
+    call = f"<function=bash><parameter=command>{text}</parameter></function>"
+    assert grammar.parse(call, TOOLS_BY_NAME).actions[0].arguments["command"] == text
+
+
 # ---------------------------------------------------------------------- hidden tests
 
 SOURCE = b'''import pytest
