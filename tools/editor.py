@@ -10,7 +10,7 @@ from typing import Any
 from agentgym.core.actions import Tool, tool
 from agentgym.core.errors import AgentGymError, Fault
 from agentgym.sandboxes import WORKSPACE, Sandbox
-from agentgym.tools.python_source import parse
+from agentgym.tools.python_source import parse, split_lines
 
 WINDOW = 150
 """Lines that ``view`` shows at once."""
@@ -136,7 +136,7 @@ class Editor:
         content = self._read(path)
         if isinstance(content, Edit):
             return content
-        lines = content.splitlines(keepends=True)
+        lines = split_lines(content)
         if not 0 <= line <= len(lines):
             return Edit(relative(path), f"Not inserted: line must be from 0 to {len(lines)}, got {line}.")
         if line and not lines[line - 1].endswith("\n"):

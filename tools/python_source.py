@@ -18,3 +18,9 @@ def parse(source: str | bytes) -> ast.Module:
     with _LOCK, warnings.catch_warnings():  # the filters are the process's own, so one thread at a time
         warnings.simplefilter("ignore")
         return ast.parse(source)
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines with their ends, as git, grep and editors count them: form feeds and their like don't end one."""
+    lines = text.split("\n")
+    return [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

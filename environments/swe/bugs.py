@@ -12,6 +12,7 @@ from typing import Any
 from agentgym.core.errors import DataError
 from agentgym.environments.swe.hiding import function_of, without_tests
 from agentgym.environments.swe.package import Files, Package
+from agentgym.tools.python_source import split_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def unified_diff(before: Files, after: Files) -> str:
         if old == new:
             continue
         parts.append(f"diff --git a/{path} b/{path}\n")
+        if old is None or new is None:
+            parts.append(f"{'new' if old is None else 'deleted'} file mode 100644\n")
         parts.extend(
             difflib.unified_diff(
                 _lines(old), _lines(new), f"a/{path}" if old is not None else "/dev/null",
@@ -106,20 +109,22 @@ def unified_diff(before: Files, after: Files) -> str:
 
 
 def _lines(data: bytes | None) -> list[str]:
-    lines = (data or b"").decode("utf-8", "replace").splitlines(keepends=True)
+    lines = split_lines((data or b"").decode("utf-8", "replace"))
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n\\ No newline at end of file\n"
     return lines
 
 
-def to_row(bug: Bug, package: Package, pristine: bytes, planted: bytes, pass_to_pass: Iterable[str]) -> dict[str, str]:
-    """The task as a SWE-bench instance: its fields, all strings; ``patch`` is the fix."""
+def to_row(bug: Bug, package: Package, files: Files, planted: bytes, pass_to_pass: Iterable[str]) -> dict[str, str]:
+    """The task as a SWE-bench instance: its fields, all strings. Both patches are for the agent's copy: ``patch`` is
+    the fix, ``test_patch`` adds the hidden tests."""
+    shown = visible_tests(bug, files)
     return {
         "repo": f"{package.name}/{package.name}",
         "instance_id": bug.instance_id,
         "base_commit": package.sha256 or hashlib.sha256(package.key.encode()).hexdigest(),
-        "patch": unified_diff({bug.path: planted}, {bug.path: pristine}),
-        "test_patch": "",
+        "patch": unified_diff({bug.path: planted}, {bug.path: files[bug.path]}),
+        "test_patch": unified_diff(shown, {path: files[path] for path in shown}),
         "problem_statement": bug.statement,
         "hints_text": "",
         "created_at": "",

@@ -10,6 +10,18 @@ from agentgym.core.errors import did_you_mean
 from agentgym.core.formats import ActionFormat, Parsed, Tools
 
 
+def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> tuple[list[tuple[str, str]], str]:
+    """Name and content of each part, and what stands around them. One pass: models repeat themselves for pages."""
+    parts: list[tuple[str, str]] = []
+    around: list[str] = []
+    place = 0
+    while (begin := opening.search(text, place)) and (end := closing.search(text, begin.end())):
+        around.append(text[place : begin.start()])
+        parts.append((begin[1], text[begin.end() : end.start()]))
+        place = end.end()
+    return parts, "".join([*around, text[place:]])
+
+
 class FunctionFormat(ActionFormat):
     """``<function=view><parameter=path>a.py</parameter></function>``, one a message.
 
@@ -18,25 +30,28 @@ class FunctionFormat(ActionFormat):
     """
 
     name = "function"
-    _CALL = re.compile(r"<function=([\w-]+)>(.*?)</function>", re.DOTALL)
-    _PARAMETER = re.compile(r"<parameter=([\w-]+)>\n?(.*?)\n?</parameter>(?=\s*(?:<parameter=[\w-]+>|\Z))", re.DOTALL)
+    _OPEN = re.compile(r"<function=([\w-]+)>")
+    _CLOSE = re.compile(r"</function>")
+    _PARAMETER = re.compile(r"<parameter=([\w-]+)>\n?")
+    _PARAMETER_END = re.compile(r"</parameter>(?=\s*(?:<parameter=[\w-]+>|\Z))")
     _SHAPE = "<function=NAME>\n<parameter=KEY>\nVALUE\n</parameter>\n</function>"
 
     def parse(self, message: str, tools: Tools) -> Parsed:
         """See ``ActionFormat.parse``."""
-        calls = list(self._CALL.finditer(message))
-        thought = self._CALL.sub("", message).strip()
+        calls, rest = _parts(message, self._OPEN, self._CLOSE)
+        thought = rest.strip()
         if len(calls) != 1:
             found = f"found {len(calls)}" if calls else "found none"
             return Parsed(
                 error=f"Write exactly one function call; {found}. The form is:\n{self._SHAPE}", thought=thought
             )
-        name, body = calls[0][1], calls[0][2]
+        name, body = calls[0]
         if name not in tools:
             hint = did_you_mean(name[:40], tools)
             return Parsed(error=f"Unknown function {clip(name, 40)!r}.{hint} Functions: {', '.join(tools)}.")
-        texts = {match[1]: match[2] for match in self._PARAMETER.finditer(body)}
-        if self._PARAMETER.sub("", body).strip():
+        parameters, rest = _parts(body, self._PARAMETER, self._PARAMETER_END)
+        texts = {key: value.removesuffix("\n") for key, value in parameters}
+        if rest.strip():
             return Parsed(error=f"The parameters can't be read. The form is:\n{self._SHAPE}", thought=thought)
         return Parsed((Action(name, tools[name].bind_text(texts)),), thought=thought)
 

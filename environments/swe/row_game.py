@@ -7,6 +7,7 @@ Not registered under an id, since nothing can be played without a file of rows::
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import re
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from agentgym.tools.editor import relative
 _GIB = 1 << 30
 _LIMITS = Limits(wall=120.0, cpu=600.0, memory=8 * _GIB, processes=512, disk=4 * _GIB, output=1 << 20)
 _TESTS_SECONDS = 1800.0
+_MAX_SOURCE = 4 << 20
 _TEST_FILE = re.compile(r"(^|/)(tests?|testing|r2e_tests)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.py$")
 _HOOKS = re.compile(
     r"(^|/)(sitecustomize|usercustomize)\.py$|\.pth$|(^|/)(pytest\.ini|tox\.ini|setup\.cfg|pyproject\.toml)$"
@@ -148,7 +150,8 @@ class SWERowsGame(SWEGame):
             counts = name.startswith(prefix) and not _TEST_FILE.search(path) and not _HOOKS.search(path)
             if counts and now.get(name) != given.get(name):
                 regular = name in now and now[name].startswith("f")
-                found[path] = self.sandbox.read_file(path) if regular else None
+                with contextlib.suppress(ConfigError, OSError):  # larger than source is: what a program left
+                    found[path] = self.sandbox.read_file(path, _MAX_SOURCE) if regular else None
         return found
 
     def _run(self, paths: tuple[str, ...], *, hidden: bool) -> tuple[Report, str]:

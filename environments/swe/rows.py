@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ FOLDER = "/testbed"
 """Where all four keep the repository."""
 _OWN_RUNNERS = ("django/django", "sympy/sympy")
 """Repositories whose test ids are not pytest's."""
+
+
+_SMITH = re.compile(r"[^.]+(?:\.[^.]+)*?\.[0-9a-f]{8}(?=\.)")
+"""Owner, repository and commit in an id such as ``owner__repo.12345678.family__hash``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ def image_of(kind: Kind, row: Mapping[str, Any]) -> str:
         return f"swebench/sweb.eval.x86_64.{instance.lower().replace('__', '_1776_')}:latest"
     if kind == "swe-gym":
         return f"xingyaoww/sweb.eval.x86_64.{instance.lower().replace('__', '_s_')}:latest"
+    if kind == "swe-smith" and (match := _SMITH.match(instance)):
+        return f"swesmith.x86_64.{match[0]}"
     raise DataError(f"{instance}: rows of {kind} name their image, this one doesn't.")
 
 

@@ -131,5 +131,4 @@ def gold_patch(bug: Bug, package: Package) -> str:
 def row(dataset: Dataset, bug: Bug) -> dict[str, str]:
     """A task as a SWE-bench instance."""
     package = dataset.package(bug)
-    pristine = fetch.files_of(package)[bug.path]
-    return to_row(bug, package, pristine, plant(bug, package), dataset.pass_to_pass(bug))
+    return to_row(bug, package, fetch.files_of(package), plant(bug, package), dataset.pass_to_pass(bug))

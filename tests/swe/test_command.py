@@ -36,6 +36,9 @@ def test_a_writer_may_not_give_the_place_away() -> None:
     assert issue.rewritten(bug, lambda prompt: "It fails.").statement == "It fails."
     for text in ("", f"See {bug.path}.", "Line 12 is wrong: line 12", f"{bug.hidden[0].rpartition('::')[2]} fails"):
         assert issue.rewritten(bug, lambda prompt, text=text: text) == bug
+    bug = next(bug for bug in load("bundled").bugs.values() if bug.path == "tinykit/texts.py")
+    for text in ("tests/test_texts.py fails", "test_texts.py"):
+        assert issue.rewritten(bug, lambda prompt, text=text: text).statement == text
 
 
 def test_without_a_sandbox_it_says_what_to_do() -> None:

@@ -108,6 +108,7 @@ def test_a_fix_counts_and_tricks_do_not(kind: str, images: dict[str, str], tmp_p
     assert not info["success"] and info["rewards"]["submission"] == pytest.approx(1 / 3), "tests don't count"
     env.restore(snapshot)
     _call(env, "insert", path="pkg/__init__.py", line=0, text="# nothing")
+    _call(env, "bash", command="truncate -s 20M core; mkfifo pipe; chmod 000 core; ln -s / link")
     _, info = _call(env, "submit")
     assert not info["success"] and info["rewards"]["submission"] == pytest.approx(2 / 3)
     env.restore(snapshot)

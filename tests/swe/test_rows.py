@@ -35,6 +35,25 @@ def test_diffs_of_git() -> None:
     assert rows.touched(text) == ("x.py", "y.py", "gone")
 
 
+def test_what_else_git_writes() -> None:
+    """Seen in diffs of public datasets: empty files, odd names, copies, binary files, form feeds, no last line end."""
+    text = (
+        "diff --git a/t/__init__.py b/t/__init__.py\nnew file mode 100644\nindex 0000000..e69de29\n"
+        "diff --git a/old.py b/old.py\ndeleted file mode 100644\nindex e69de29..0000000\n"
+        'diff --git "a/\\303\\274 b.py" "b/\\303\\274 b.py"\n--- "a/\\303\\274 b.py"\n+++ "b/\\303\\274 b.py"\n'
+        "@@ -1,2 +1,2 @@\n a\x0cb\n-c\n\\ No newline at end of file\n+d\n\\ No newline at end of file\n"
+        "diff --git a/x.py b/y.py\nsimilarity index 100%\ncopy from x.py\ncopy to y.py\n"
+        "diff --git a/p.png b/p.png\nnew file mode 100644\nindex 0000000..1\nBinary files /dev/null and b/p.png differ\n"
+        "diff --git a/run b/run\nold mode 100644\nnew mode 100755\n"
+    )
+    files = {"old.py": b"", "ü b.py": b"a\x0cb\nc", "x.py": b"x\n", "run": b"r"}
+    assert patches.apply(text, files.get) == {
+        "t/__init__.py": b"", "old.py": None, "ü b.py": b"a\x0cb\nd", "y.py": b"x\n"
+    }  # fmt: skip
+    grown = {"f.py": b"one\x0c\ntwo", "empty.py": b""}
+    assert patches.apply(unified_diff({"f.py": b"one\x0c\n"}, grown), {"f.py": b"one\x0c\n"}.get) == grown
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -62,6 +81,8 @@ def test_images_are_named_as_each_dataset_does() -> None:
     assert rows.image_of("swe-smith", _row(image_name="swesmith.x86_64.owner__repo.12345678")).startswith(
         "swesmith.x86"
     )
+    named = _row(instance_id="Owner__re.po.12345678.lm_rewrite__abc")
+    assert rows.image_of("swe-smith", named) == "swesmith.x86_64.Owner__re.po.12345678"
     assert rows.image_of("r2e", _row(docker_image="namanjain12/repo:abc")) == "namanjain12/repo:abc"
     with pytest.raises(DataError, match="name their image"):
         rows.image_of("r2e", _row())

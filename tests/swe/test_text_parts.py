@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentgym.core.actions import Action
 from agentgym.core.errors import ConfigError, DataError, Fault
-from agentgym.environments.swe import fetch, packages, tasks
+from agentgym.environments.swe import fetch, packages, patches, tasks
 from agentgym.environments.swe.bugs import Bug, apply_text, to_row, unified_diff, visible_tests
 from agentgym.environments.swe.build import issue, mutate
 from agentgym.environments.swe.grammar import FunctionFormat
@@ -46,6 +46,15 @@ def test_grammar_binds_integers_and_says_what_is_wrong() -> None:
     assert "found 2" in grammar.parse(call + call, TOOLS_BY_NAME).error
     assert "'view'" in grammar.parse("<function=vieww></function>", TOOLS_BY_NAME).error
     assert "can't be read" in grammar.parse("<function=view>x</function>", TOOLS_BY_NAME).error
+
+
+def test_a_model_that_repeats_itself_is_read_in_one_pass() -> None:
+    grammar, times = FunctionFormat(), 40_000  # minutes, where each start is followed to the end
+    for text in ("<function=bash>" * times, "<function=bash>" + "<parameter=command>" * times + "</function>"):
+        assert grammar.parse(text, TOOLS_BY_NAME).error
+    text = "</parameter>" * times
+    call = f"<function=bash><parameter=command>{text}</parameter></function>"
+    assert grammar.parse(call, TOOLS_BY_NAME).actions[0].arguments["command"] == text
 
 
 # ---------------------------------------------------------------------- hidden tests
@@ -220,8 +229,11 @@ def test_agents_copy_lacks_hidden_tests() -> None:
 def test_rows_are_swe_bench_instances() -> None:
     dataset = tasks.load("bundled")
     bug = next(iter(dataset.bugs.values()))
-    planted, pristine = tasks.plant(bug, BUNDLED), bundled_files()[bug.path]
+    planted, pristine = tasks.plant(bug, BUNDLED), bundled_files()
     row = to_row(bug, BUNDLED, pristine, planted, dataset.pass_to_pass(bug))
+    given = {**pristine, bug.path: planted, **visible_tests(bug, pristine)}
+    fixed = {**given, **patches.apply(row["patch"], given.get), **patches.apply(row["test_patch"], given.get)}
+    assert fixed == pristine and row["test_patch"]
     assert json.loads(row["FAIL_TO_PASS"]) == list(bug.fail_to_pass)
     assert not set(json.loads(row["PASS_TO_PASS"])) & set(bug.fail_to_pass)
     assert row["patch"].startswith(f"diff --git a/{bug.path} b/{bug.path}\n--- a/{bug.path}\n+++ b/{bug.path}\n@@")

@@ -94,5 +94,6 @@ def gives_away(bug: Bug, text: str) -> bool:
         function_of(test)[1][-1] for test in bug.fail_to_pass if test not in bug.hidden
     }
     words = set(re.findall(r"\w+", text))
-    file = bug.path.rpartition("/")[2]
-    return bug.path in text or file in text or bool(names & words) or re.search(r"\blines? \d", text) is not None
+    # A test file's name may end like it.
+    file = rf"(?<!\w){re.escape(bug.path.rpartition('/')[2])}(?!\w)"
+    return bool(names & words) or re.search(rf"{file}|\blines? \d", text, re.IGNORECASE) is not None
