@@ -41,7 +41,7 @@ def endless(environ, start_response):
 
     def body():
         while True:
-            yield b"<p>more" * 1_000
+            yield b"<!-- on and on -->" * 1_000
 
     return body()
 
