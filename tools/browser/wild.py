@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from agentgym.core.actions import clip
 from agentgym.core.errors import Boundary, Fault
+from agentgym.tools.browser.arrival import read_error
 from agentgym.tools.browser.browser import BLANK, DEADLINE, MAX_TABS, Done, Failed
 from agentgym.tools.browser.chromium import ChromiumBrowser, LiveTab
 from agentgym.tools.browser.lines import quoted
@@ -78,7 +79,7 @@ class WildBrowser(ChromiumBrowser):
         self._left_behind.discard(page)
 
     def _listen(self, page: Any) -> None:
-        asyncio.ensure_future(self._attach(page)).add_done_callback(_read_error)
+        asyncio.ensure_future(self._attach(page)).add_done_callback(read_error)
         page.on("close", self._closed)
         page.on("download", lambda _: self._note("unsupported", "That is a file to download, which is left there."))
 
@@ -86,7 +87,7 @@ class WildBrowser(ChromiumBrowser):
         """Takes what a dialog offers: nobody could answer it later."""
         text = f" {quoted(clip(dialog.message, 200))}" if dialog.message else ""
         self._note("", f"Dialog ({dialog.type}):{text} was accepted.")
-        asyncio.ensure_future(dialog.accept()).add_done_callback(_read_error)
+        asyncio.ensure_future(dialog.accept()).add_done_callback(read_error)
 
     def _note(self, category: str, text: str) -> None:
         if len(self._notes) < MAX_NOTES and (category, text) not in self._notes:
@@ -287,10 +288,5 @@ class WildBrowser(ChromiumBrowser):
     async def _replace(self) -> None:
         broken, self._tabs[self._active] = self.tab, LiveTab(handle=await self._context.new_page())
         self._left_behind.add(broken.handle)
-        asyncio.ensure_future(broken.handle.close()).add_done_callback(_read_error)
+        asyncio.ensure_future(broken.handle.close()).add_done_callback(read_error)
 
-
-def _read_error(done: asyncio.Future[Any]) -> None:
-    """Takes an error that is of no interest: of a page or dialog that has gone."""
-    if not done.cancelled():
-        done.exception()
