@@ -13,7 +13,7 @@ def chromium():
     """Skips where there is no Chromium or no Playwright."""
     pytest.importorskip("playwright", reason="needs pip install 'agentgym-kit[web]'")
     from agentgym.core.errors import ConfigError
-    from agentgym.tools.browser.engine import chromium_path
+    from agentgym.tools.browser.program import chromium_path
 
     try:
         return chromium_path()

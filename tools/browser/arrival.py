@@ -85,3 +85,9 @@ class Arrival:
         self._handle.remove_listener("close", self._crashed)
         if self._done.done() and not self._done.cancelled():
             self._done.exception()  # else an error that nobody waited for would be reported as lost
+
+
+def read_error(done: asyncio.Future[Any]) -> None:
+    """Takes an error that is of no interest: of a page or dialog that has gone."""
+    if not done.cancelled():
+        done.exception()

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from agentgym.core.errors import Boundary, Fault
 from agentgym.tools.browser import engine, page_scripts
-from agentgym.tools.browser.arrival import Arrival
+from agentgym.tools.browser.arrival import Arrival, read_error
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element, from_live, parse_html
 from agentgym.tools.browser.forms import Controls
@@ -334,7 +334,16 @@ class ChromiumBrowser(Browser):
         arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=referer)))
 
     async def _halt(self, handle: Any) -> None:
-        """Stops a page that doesn't come."""
+        """Stops a page that doesn't come; one that doesn't even stop leaves an empty tab."""
+        try:
+            await asyncio.wait_for(self._stop(handle), 1.5)
+        except Exception:
+            if handle is self.tab.handle:
+                self.tab.handle, self.tab.fresh = await self._context.new_page(), True
+            asyncio.ensure_future(handle.close()).add_done_callback(read_error)
+
+    @staticmethod
+    async def _stop(handle: Any) -> None:
         session = await handle.context.new_cdp_session(handle)
         await session.send("Page.stopLoading")
         await session.detach()

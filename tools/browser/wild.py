@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from agentgym.core.actions import clip
 from agentgym.core.errors import Boundary, Fault
+from agentgym.tools.browser.arrival import read_error
 from agentgym.tools.browser.browser import BLANK, DEADLINE, MAX_TABS, Done, Failed
 from agentgym.tools.browser.chromium import ChromiumBrowser, LiveTab
 from agentgym.tools.browser.lines import quoted
@@ -60,6 +61,8 @@ class WildBrowser(ChromiumBrowser):
         self._reserve = 0.2 * deadline
         self._sessions: dict[Any, Any] = {}
         """A way into each page that still works while its scripts run: it can't be made then."""
+        self._left_behind: set[Any] = set()
+        """Lost pages that are being closed."""
         self._notes: list[tuple[str, str]] = []
         """Category (or nothing) and text of what happened besides what the agent meant to do."""
 
@@ -71,16 +74,20 @@ class WildBrowser(ChromiumBrowser):
         with contextlib.suppress(Exception):  # a page that has gone already
             self._sessions[page] = await page.context.new_cdp_session(page)
 
+    def _closed(self, page: Any) -> None:
+        self._sessions.pop(page, None)
+        self._left_behind.discard(page)
+
     def _listen(self, page: Any) -> None:
-        asyncio.ensure_future(self._attach(page)).add_done_callback(_read_error)
-        page.on("close", lambda _: self._sessions.pop(page, None))
+        asyncio.ensure_future(self._attach(page)).add_done_callback(read_error)
+        page.on("close", self._closed)
         page.on("download", lambda _: self._note("unsupported", "That is a file to download, which is left there."))
 
     def _asked(self, dialog: Any) -> None:
         """Takes what a dialog offers: nobody could answer it later."""
         text = f" {quoted(clip(dialog.message, 200))}" if dialog.message else ""
         self._note("", f"Dialog ({dialog.type}):{text} was accepted.")
-        asyncio.ensure_future(dialog.accept()).add_done_callback(_read_error)
+        asyncio.ensure_future(dialog.accept()).add_done_callback(read_error)
 
     def _note(self, category: str, text: str) -> None:
         if len(self._notes) < MAX_NOTES and (category, text) not in self._notes:
@@ -120,7 +127,7 @@ class WildBrowser(ChromiumBrowser):
             raise
         except Exception as error:
             if not self._moved(error):
-                self._mend(error)
+                self._check(error)
             return None
         finally:
             self._forget()
@@ -187,7 +194,7 @@ class WildBrowser(ChromiumBrowser):
     async def _sort_tabs(self) -> None:
         """Takes in tabs that opened, lets go those that closed, and leaves pages that may not be shown."""
         for handle in self._context.pages:
-            if all(tab.handle is not handle for tab in self._tabs):
+            if handle not in self._left_behind and all(tab.handle is not handle for tab in self._tabs):
                 await self._opened(handle)
         if any(tab.handle.is_closed() for tab in self._tabs):
             self._note("closed", "The tab was closed by its page.")
@@ -258,6 +265,16 @@ class WildBrowser(ChromiumBrowser):
                 await self._replace()
                 self._note("closed", _LOST)
 
+    def _check(self, error: Exception) -> None:
+        """Tells a page that took no harm, which raises Failed, from one that is lost, which is replaced."""
+        try:
+            self._engine.run(self.tab.handle.evaluate("0"), 2.0)
+        except Exception as worse:
+            if not self._moved(worse):
+                self._mend(error)
+            return
+        raise Failed("not_actionable", "That could not be done on this page.")
+
     def _mend(self, error: Exception) -> None:
         """Puts an empty page in place of one that is lost. Raises Fault where the browser is lost."""
         try:
@@ -270,10 +287,6 @@ class WildBrowser(ChromiumBrowser):
 
     async def _replace(self) -> None:
         broken, self._tabs[self._active] = self.tab, LiveTab(handle=await self._context.new_page())
-        asyncio.ensure_future(broken.handle.close()).add_done_callback(_read_error)
+        self._left_behind.add(broken.handle)
+        asyncio.ensure_future(broken.handle.close()).add_done_callback(read_error)
 
-
-def _read_error(done: asyncio.Future[Any]) -> None:
-    """Takes an error that is of no interest: of a page or dialog that has gone."""
-    if not done.cancelled():
-        done.exception()

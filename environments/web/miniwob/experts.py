@@ -10,6 +10,7 @@ import numpy as np
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.miniwob.sight import Sight, Widget, give_up
+from agentgym.tools.browser.roles import input_type
 
 if TYPE_CHECKING:
     from agentgym.environments.web.miniwob.game import MiniWoBGame
@@ -101,7 +102,7 @@ def _widget(sight: Sight) -> Action:
     tags = {"textarea": ("textarea", ""), "text": ("input", "text"), "button": ("button", "")}
     tag, type_name = tags.get(kind, ("input", kind))
     for widget in sight.widgets:
-        if widget.element.tag == tag and (not type_name or widget.element.attrs.get("type", "text") == type_name):
+        if widget.element.tag == tag and (not type_name or input_type(widget.element) == type_name):
             return sight.click(widget)
     return give_up()
 
