@@ -188,7 +188,7 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
 
 
 def _attributes(node: LexborNode) -> dict[str, str]:
-    found: dict[str, str] = node.attributes
+    found: dict[str, Any] = node.attributes
     return {key: value or "" for key, value in found.items()} if None in found.values() else found
 
 
