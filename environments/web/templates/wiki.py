@@ -197,7 +197,7 @@ def _rename(world: World, rng: np.random.Generator) -> Draft:
 def _solve_rename(guide: WikiGuide, notes: Notes) -> Action:
     if guide.sent("page"):
         return guide.answer("done")
-    return guide.below(notes["page"], "rename") or guide.fill_in({"New name*": notes["name"]}, "Rename")
+    return guide.below(notes["page"], "rename") or guide.fill_in({"New name *": notes["name"]}, "Rename")
 
 
 # ------------------------------------------------------------------ deleting, refused, asked first
