@@ -32,6 +32,9 @@ START = 120.0
 SITES_SHARE = 0.9
 """Part of an action's time after which a site is given up, so that the page still gets to say so."""
 
+LOADED = 4.0
+"""Seconds that the sheets of a page are waited for."""
+
 _EMPTY_PAGE = parse_html("<html><body></body></html>")
 
 T = TypeVar("T")
@@ -141,7 +144,7 @@ class ChromiumBrowser(Browser):
             self._server = SiteServer(self._transport, self.allow, self.passed)
         self._server.primed.clear()
         self._server.kept.clear()
-        if self._lease is not None and self._lease.sound and self._episodes < self._recycled:
+        if self._lease is not None and self._young:
             try:
                 self._engine.run(self._wipe(self._lease), self.deadline)
             except Exception:
@@ -150,6 +153,15 @@ class ChromiumBrowser(Browser):
             self._renew()
         if self._lease is None:
             self._take(self._run(self._lend(), START))
+        self._count_episode()
+
+    @property
+    def _young(self) -> bool:
+        """Whether the context serves for another episode."""
+        return self._lease is not None and self._lease.sound and self._episodes < self._recycled
+
+    def _count_episode(self) -> None:
+        """Another one begins; before the last one the next context is made."""
         self._episodes += 1
         if self._next is None and self._episodes >= self._recycled:
             self._next = self._engine.begin(self._lend())
@@ -305,6 +317,9 @@ class ChromiumBrowser(Browser):
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
         self.tab.status, self.tab.fresh = journey.status, False
+        if journey.styled:  # a page is there before its sheets are, which decide what it shows
+            with contextlib.suppress(Exception):  # sheets that don't come are left out
+                await self.tab.handle.wait_for_load_state("load", timeout=1000 * max(min(self.left, LOADED), 0.05))
         return str(self.tab.handle.url)
 
     async def _set_off(self, visit: Visit, opener: LiveTab, handle: Any, arrival: Arrival) -> None:
