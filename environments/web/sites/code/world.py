@@ -5,14 +5,19 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from importlib.metadata import version
 
 import numpy as np
 
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.kit.world import Person, pick, sample, shared
 from agentgym.environments.web.sites.repository import Commit, git_files
+from agentgym.environments.web.sites.seeding import kept_world
 
 _words = str.split
+
+GENERATOR = 1
+"""Raised when what is below changes what a world holds."""
 
 NAMES = _words("atlas beacon cobalt drift ember falcon gravel harbor ivory juniper kettle lumen")
 MODULES = _words("billing calendar export import inventory login orders parser queue report search storage")
@@ -34,6 +39,11 @@ def golden(world: int) -> bytes:
     Raises:
         ConfigError: git is not installed.
     """
+    versions = f"{version('klaus')}-{GENERATOR}"
+    return kept_world("code", versions, world, lambda: _make(world))
+
+
+def _make(world: int) -> bytes:
     rng, us = derive_rng("web code", world), shared(world)
     db = sqlite3.connect(":memory:")
     db.executescript(_SCHEMA)
