@@ -6,6 +6,7 @@ This module is the plain data: limits, how to make one, what came of a command. 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -22,6 +23,9 @@ MiB = 1 << 20
 MAX_TRANSFER = 256 * MiB
 """Bytes that ``read_file`` and ``download`` take out of a sandbox at most."""
 
+MAX_ENDPOINTS = 64
+"""That one sandbox may reach."""
+_ENDPOINT = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,251}[A-Za-z0-9])?:([0-9]{1,5})", re.ASCII)
 _MOST = 1 << 62
 """What every limit stays below: the kernel counts in 64 bits."""
 
@@ -83,9 +87,13 @@ class SandboxSpec:
             if not inside.startswith("/") or posixpath.normpath(inside) != inside:
                 raise ConfigError(f"A mount's path inside must be absolute and normal, got {inside!r}.")
         for endpoint in self.network:
-            host, _, port = endpoint.rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ConfigError(f"Expected 'host:port' in SandboxSpec.network, got {endpoint!r}.")
+            match = _ENDPOINT.fullmatch(endpoint)
+            if match is None or not 0 < int(match[1]) < 65536:
+                raise ConfigError(
+                    f"Expected 'host:port', a name or an IPv4 address, in SandboxSpec.network, got {endpoint!r}."
+                )
+        if len(set(self.network)) < len(self.network) or len(self.network) > MAX_ENDPOINTS:
+            raise ConfigError(f"SandboxSpec.network names an endpoint twice, or more than {MAX_ENDPOINTS} of them.")
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """All variables of a command. Nothing of this process's own environment is in them."""

@@ -196,8 +196,10 @@ class JsonFormat(ActionFormat):
 
     def parse(self, message: str, tools: Tools) -> Parsed:
         """See ``ActionFormat.parse``."""
-        bodies = self._CALL.findall(message)
-        thought = self._CALL.sub("", message).strip() if bodies else ""
+        # Nothing begins a call after the last end of one: searching there for each beginning took seconds.
+        end = message.rfind("</tool_call>") + len("</tool_call>")
+        bodies = self._CALL.findall(message[:end])
+        thought = (self._CALL.sub("", message[:end]) + message[end:]).strip() if bodies else ""
         if not bodies:
             bare = message.strip()
             if not bare.startswith(("{", "[")):

@@ -21,8 +21,8 @@ from typing import Any
 
 from agentgym.core.errors import Boundary, Fault, UnsupportedError
 from agentgym.sandboxes.keeper.processes import Job
-from agentgym.sandboxes.keeper.server import MAX_SOCKETS, MESSAGE_BYTES
-from agentgym.sandboxes.protocol import ExecResult, Limits
+from agentgym.sandboxes.keeper.server import MESSAGE_BYTES
+from agentgym.sandboxes.protocol import MAX_ENDPOINTS, ExecResult, Limits
 from agentgym.sandboxes.streams import Clip
 
 _GRACE_SECONDS = 20.0
@@ -113,7 +113,7 @@ class Client:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             self._send({"do": what, "with": arguments}, [theirs])
-            answer, fds, _, _ = socket.recv_fds(ours, MESSAGE_BYTES, MAX_SOCKETS)
+            answer, fds, _, _ = socket.recv_fds(ours, MESSAGE_BYTES, MAX_ENDPOINTS)
         if not answer:
             self._silent = True
             raise Fault(Boundary.SANDBOX, f"the sandbox keeper ended during {what!r}")

@@ -21,8 +21,6 @@ from agentgym.sandboxes.keeper.owners import owner_name, spare_users
 from agentgym.sandboxes.keeper.processes import IGNORED, Running, start
 
 MESSAGE_BYTES = 1 << 18
-MAX_SOCKETS = 64
-"""Endpoints that a sandbox may reach."""
 _CPU_CHECK_SECONDS = 0.25
 _ETC_COPIED = ("ld.so.cache", "ld.so.conf", "localtime", "mime.types", "protocols", "services")
 _FOLDERS = ("workspace", "tmp", "home")

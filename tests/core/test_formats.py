@@ -144,3 +144,11 @@ def test_text_arguments_are_read_as_their_types():
     assert TOOLS["open"].bind_text({"page": "3", "tab": "b"}) == {"page": 3, "tab": "b"}
     assert TOOLS["open"].bind_text({"page": "three"}) == {"page": "three"}
     assert json.loads(json.dumps(TOOLS["open"].schema()))["function"]["name"] == "open"
+
+
+def test_a_call_that_is_begun_over_and_over_is_read_in_one_pass() -> None:
+    times = 200_000  # minutes, where each beginning is followed to the end
+    call = '<tool_call>{"name": "look", "arguments": {}}</tool_call>'
+    for message in ("<tool_call>" * times, call + "<tool_call>" * times):
+        parsed = FORMATS.get("json").parse(message, {"look": Tool("look", "", {"type": "object", "properties": {}})})
+        assert len(parsed.actions) == message.count("</tool_call>") and parsed.thought.endswith("<tool_call>")

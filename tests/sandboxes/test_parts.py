@@ -68,6 +68,12 @@ def test_specifications_are_plain_data() -> None:
         {"mounts": (("/x", "/y/../z"),)},
         {"network": ("host",)},
         {"network": ("h:99999",)},
+        {"network": ("[::1]:80",)},
+        {"network": ("a b:80",)},
+        {"network": ("*.org:80",)},
+        {"network": ("a\nb:80",)},
+        {"network": ("h:80", "h:80")},
+        {"network": tuple(f"h:{port}" for port in range(1, 99))},
     ):
         with pytest.raises(ConfigError):
             SandboxSpec(**wrong)
