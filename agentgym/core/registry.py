@@ -30,6 +30,14 @@ EXTRA_OF_MODULE = {
     "playwright": "web",
     "selectolax": "web",
     "tinycss2": "web",
+    "time_machine": "web-sites",
+    "django": "web-sites",
+    "oscar": "web-sites",
+    "machina": "web-sites",
+    "datasette": "web-sites",
+    "otterwiki": "web-sites",
+    "roundup": "web-sites",
+    "klaus": "web-sites",
 }
 """Top-level module -> the extra of agentgym-kit that installs it."""
 

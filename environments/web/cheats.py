@@ -186,7 +186,8 @@ def stop_on_the_way() -> Cheat:
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         yield "goto('http://book.test/orders?q=&status=pending&sort=total')"
         links = _refs(read(), "link")
-        yield f"click({links[int(rng.integers(len(links)))]!r})"
+        if links:  # on another site there may be none
+            yield f"click({links[int(rng.integers(len(links)))]!r})"
         yield "send_msg_to_user('done')"
 
     return _scripted(script)

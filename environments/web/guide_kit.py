@@ -8,6 +8,7 @@ from typing import Any
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.guide import Guide
+from agentgym.tools.browser.roles import role_of
 
 Field = tuple[str, str, str]
 """Key in the address, what the control shows, what the address has."""
@@ -43,6 +44,23 @@ class KitGuide(Guide):
         if all(self.query.get(key, "") == sent for key, _, sent in fields.values()):
             return None
         return self.fill_in({label: shown for label, (_, shown, _) in fields.items()}, button)
+
+    def send(self, values: Mapping[str, Any], button: str) -> Action:
+        """Gives controls their values by name, one an action, then presses the last button of that text."""
+        for name, value in values.items():
+            for number, index in enumerate(self.page.view.refs, 1):
+                element = self.page.document.elements[index]
+                if element.attrs.get("name") == name:
+                    action = self._set(f"a{number}", element, role_of(element), value)
+                    if action is not None:
+                        return action
+                    break
+        found = [
+            f"a{number}"
+            for number, index in enumerate(self.page.view.refs, 1)
+            if self.page.document.elements[index].attrs.get("value") == button
+        ]
+        return Action("click", {"bid": found[-1]}) if found else self.away()
 
     def report(self, reason: str, words: str) -> Action:
         """Ends the task as one that can't be done."""

@@ -56,10 +56,41 @@ def equal_in_chromium(site):
         live.close()
 
 
-def tree_of(site, paths, edits=()):
+BARE = {
+    "LabelText",
+    "Pre",
+    "group",
+    "image",
+    "LayoutTable",
+    "LayoutTableRow",
+    "LayoutTableCell",
+    "table",
+    "row",
+    "cell",
+}
+"""Roles that say nothing to the reader where they have no name."""
+HOLDERS = {"cell", "LayoutTableCell", "columnheader", "rowheader", "heading"}
+"""Roles whose names are what stands in them, which is read by itself."""
+
+
+def plain(nodes):
+    """Nodes without what is read elsewhere: Chromium puts values of controls into the names of what holds them."""
+    named = ((role, "" if role in HOLDERS else name) for role, name in nodes)
+    return [(role, name) for role, name in named if name or role not in BARE]
+
+
+def shown(nodes):
+    """Without what lines never show: whether a table is mere layout, the names of its cells, labels and preformatting."""
+    nodes = [(role.replace("LayoutTable", "table ").replace("table Row", "row").replace("table Cell", "cell").strip(), name)
+             for role, name in nodes]  # fmt: skip
+    nodes = [(role, "" if role in ("cell", "table", "row", "caption", "term") else name) for role, name in nodes]
+    return [node for node in nodes if node[0] not in ("LabelText", "Pre")]
+
+
+def tree_of(site, paths, edits=(), kept=shown):
     """Lines and widgets of pages as the engine has them and as Chromium's own accessibility tree has them.
 
-    Gives the share of equal lines and the pages whose widgets differ.
+    Gives the share of equal lines and the pages whose widgets differ. ``kept``: chooses the nodes that are compared.
     """
     from difflib import SequenceMatcher
 
@@ -77,8 +108,8 @@ def tree_of(site, paths, edits=()):
     wrong = []
     for path in paths:
         browser.open(f"http://{kind.host}{path}")
-        own = plain(own_tree(made, browser, kind.host))
-        live = plain(browser._run(chromium_tree(browser.tab.handle)))
+        own = kept(own_tree(made, browser, kind.host))
+        live = kept(browser._run(chromium_tree(browser.tab.handle)))
         matcher = SequenceMatcher(None, own, live, autojunk=False)
         equal += sum(block.size for block in matcher.get_matching_blocks())
         total += max(len(own), len(live))
@@ -87,13 +118,6 @@ def tree_of(site, paths, edits=()):
     browser.close()
     made.close()
     return equal / total, wrong
-
-
-def plain(nodes):
-    """Without what lines never show: whether Chromium takes a table for mere layout, and the names of its cells."""
-    nodes = [(role.replace("LayoutTable", "table ").replace("table Row", "row").replace("table Cell", "cell").strip(), name)
-             for role, name in nodes]  # fmt: skip
-    return [(role, "" if role in ("cell", "table", "row", "caption") else name) for role, name in nodes]
 
 
 def own_tree(site, browser, host):

@@ -29,6 +29,7 @@ RECYCLED = 40
 START = 120.0
 """Seconds that starting a browser may take, on a machine that is busy with other things."""
 
+
 SITES_SHARE = 0.9
 """Part of an action's time after which a site is given up, so that the page still gets to say so."""
 
@@ -435,6 +436,7 @@ class ChromiumBrowser(Browser):
                 if item["kept"] is not None:
                     self._server.primed[without_fragment(item["url"])] = tuple(item["kept"])
                 await handle.goto(item["url"], wait_until="domcontentloaded")
+                await self._dressed(handle)
             if item["values"]:
                 await handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
                 await handle.evaluate(page_scripts.REFILL, item["values"])

@@ -14,7 +14,7 @@
     }
   }
   const generated = (element, which) => {
-    const content = getComputedStyle(element, which).content;
+    const content = getComputedStyle(element, which).content.replace(/url\("(?:[^"\\]|\\.)*"\)/g, "");
     const strings = content && content !== "none" && content !== "normal" ? content.match(/"(?:[^"\\]|\\.)*"/g) : null;
     return strings ? strings.map((text) => text.slice(1, -1).replace(/\\(.)/g, "$1")).join("") : "";
   };

@@ -84,6 +84,7 @@ _KINDS = (
     SiteKind("data", f"{_HERE}.data", "web-sites", ("datasette", "time_machine")),
     SiteKind("wiki", f"{_HERE}.wiki", "web-sites", ("otterwiki", "time_machine")),
     SiteKind("issues", f"{_HERE}.issues", "web-sites", ("roundup", "time_machine")),
+    SiteKind("code", f"{_HERE}.code", "web-sites", ("klaus", "time_machine")),
 )
 
 SITES: Mapping[str, SiteKind] = {kind.name: kind for kind in _KINDS}

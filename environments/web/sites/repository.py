@@ -38,10 +38,12 @@ def git_files(commits: Sequence[Commit]) -> dict[str, bytes]:
         )
     with tempfile.TemporaryDirectory(prefix="agentgym-git-") as name:
         folder = Path(name)
-        _git(folder, "init", "--quiet", "--bare", "--template=", f"--initial-branch={BRANCH}", ".")
+        for empty in ("objects", "refs/heads"):
+            (folder / empty).mkdir(parents=True)
+        (folder / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
+        (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n")
         _git(folder, "-c", "fastimport.unpackLimit=0", "fast-import", "--quiet", data=_stream(commits))
         _git(folder, "read-tree", "HEAD")
-        _git(folder, "config", "core.bare", "false")
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import tempfile
+import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,23 @@ def _fill(folder: Path, target: str) -> None:
 @lru_cache(maxsize=8)
 def _read(folder: str) -> bytes:
     return (Path(folder) / _FILE).read_bytes()
+
+
+def kept_world(name: str, versions: str, number: int, make: Callable[[], bytes]) -> bytes:
+    """The golden data of a world: made once, then kept in the cache folder, compressed.
+
+    Two processes may make the same world at the same time; what either writes is the same and complete.
+    """
+    path = cache_root() / "web" / f"{name}-{versions}-worlds" / str(number)
+    with contextlib.suppress(OSError, zlib.error):
+        return zlib.decompress(path.read_bytes())
+    data = make()
+    with contextlib.suppress(OSError):  # a cache that can't be written is made without
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(zlib.compress(data, 1))
+        Path(file.name).replace(path)
+    return data
 
 
 class Rows:

@@ -45,6 +45,7 @@ class Worker:
     """One process with one site; see ``inside``."""
 
     def __init__(self, target: str) -> None:
+        self.alive = False
         self.target = target
         self._owner = os.getpid()
         self.folder = _household().folder()
@@ -108,6 +109,10 @@ class Worker:
         if kind == "error":
             raise RuntimeError(value)
         return value
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # whoever forgot to close it leaves no process behind
+            self.end()
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):

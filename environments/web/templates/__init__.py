@@ -8,6 +8,7 @@ from agentgym.environments.web.templates import (
     book_write,
     calendar_read,
     calendar_write,
+    code,
     data_read,
     forum_read,
     forum_write,
@@ -19,6 +20,7 @@ from agentgym.environments.web.templates import (
     shop_office,
     shop_read,
     shop_write,
+    wiki,
 )
 
 _MODULES = (
@@ -39,6 +41,8 @@ _MODULES = (
     forum_write,
     data_read,
     issues,
+    wiki,
+    code,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)

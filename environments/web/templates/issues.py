@@ -15,7 +15,6 @@ from agentgym.environments.web.sites.issues.world import PRIORITIES, STATUSES
 from agentgym.environments.web.sites.kit.world import pick, sample
 from agentgym.environments.web.sites.world import World
 from agentgym.environments.web.template import Draft, Template
-from agentgym.tools.browser.roles import role_of
 
 Notes = Mapping[str, Any]
 
@@ -44,23 +43,6 @@ _SAID = {"version": "with version {}", "code": "The message is {}.", "count": "{
 
 class IssuesGuide(KitGuide):
     """The tracker. Its controls mostly have no labels; they are found by their names in the form."""
-
-    def send(self, values: Mapping[str, Any], button: str) -> Action:
-        """Gives controls their values by name, one an action, then presses the last button of that text."""
-        for name, value in values.items():
-            for number, index in enumerate(self.page.view.refs, 1):
-                element = self.page.document.elements[index]
-                if element.attrs.get("name") == name:
-                    action = self._set(f"a{number}", element, role_of(element), value)
-                    if action is not None:
-                        return action
-                    break
-        found = [
-            f"a{number}"
-            for number, index in enumerate(self.page.view.refs, 1)
-            if self.page.document.elements[index].attrs.get("value") == button
-        ]
-        return Action("click", {"bid": found[-1]}) if found else self.away()
 
     def issue(self, key: int) -> Action | None:
         """Opens an issue by its number; None once it is open."""

@@ -125,7 +125,7 @@ def _cheapest(world: World, rng: np.random.Generator) -> Draft:
 def _solve_cheapest(guide: ShopGuide, notes: Notes) -> Action:
     label, key = notes["order"]
     if guide.path != notes["path"]:
-        return guide.follow(notes["path"]) or guide.away()
+        return guide.follow(notes["path"]) or guide.follow("/catalogue/") or guide.away()
     if guide.query.get("sort_by") != key or guide.query.get("q") or guide.query.get("page", "1") != "1":
         return guide.enter("Sort by", label) or guide.click("button", "Sort") or guide.away()
     return guide.answer(notes["answer"])

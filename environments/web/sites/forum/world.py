@@ -11,7 +11,7 @@ import numpy as np
 
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
-from agentgym.environments.web.sites.seeding import Rows, base_database
+from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
 
 GENERATOR = 1
 """Raised when what is below changes what a world holds."""
@@ -48,6 +48,10 @@ _SAYS = (
 def golden(world: int) -> bytes:
     """The serialised database of a world, with its log of changes installed and empty."""
     versions = f"{version('django-machina')}-{version('Django')}-{GENERATOR}"
+    return kept_world("forum", versions, world, lambda: _make(world, versions))
+
+
+def _make(world: int, versions: str) -> bytes:
     base = base_database("forum", "agentgym.environments.web.sites.forum.inside:make", versions)
     rng = derive_rng("web forum", world)
     now = datetime(2026, 1, 6, 15, tzinfo=UTC) + timedelta(days=int(rng.integers(300)), minutes=int(rng.integers(300)))

@@ -24,6 +24,8 @@ _SETTINGS = {
     "WEB_HTTP_AUTH": "yes",
     "WEB_USE_TOKENLESS_CSRF_PROTECTION": "yes",
     "WEB_USE_BROWSER_LANGUAGE": "no",
+    "WEB_ENABLE_REST": "no",
+    "WEB_ENABLE_XMLRPC": "no",
     "INDEXER": "native",
     "RDBMS_BACKEND": "sqlite",
     "TIMEZONE": "UTC",

@@ -13,9 +13,12 @@ import numpy as np
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
 from agentgym.environments.web.sites.kit.world import pick, sample, shared
-from agentgym.environments.web.sites.seeding import Rows, base_database
+from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
 
 _words = str.split
+
+GENERATOR = 1
+"""Raised when what is below changes what a world holds."""
 
 TARGET = "agentgym.environments.web.sites.issues.inside:make"
 ISSUES, USERS = 36, 8
@@ -47,7 +50,7 @@ _REPLIES = (
 
 def base() -> bytes:
     """The tracker's empty database, made by the tracker itself."""
-    return base_database("issues", TARGET, f"roundup-{version('roundup')}-1")
+    return base_database("issues", TARGET, f"roundup-{version('roundup')}-{GENERATOR}")
 
 
 @lru_cache(maxsize=64)
@@ -56,6 +59,11 @@ def golden(world: int) -> bytes:
 
     The texts of messages, which Roundup keeps in files, lie in the table ``agentgym_text``.
     """
+    versions = f"{version('roundup')}-{GENERATOR}"
+    return kept_world("issues", versions, world, lambda: _make(world))
+
+
+def _make(world: int) -> bytes:
     rng, us = derive_rng("web issues", world), shared(world)
     db = sqlite3.connect(":memory:")
     db.deserialize(base())

@@ -13,7 +13,7 @@ import numpy as np
 
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
-from agentgym.environments.web.sites.seeding import Rows, base_database
+from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
 
 GENERATOR = 1
 """Raised when what is below changes what a world holds."""
@@ -57,6 +57,10 @@ _OPINIONS = {
 def golden(world: int) -> bytes:
     """The serialised database of a world, with its log of changes installed and empty."""
     versions = f"{version('django-oscar')}-{version('Django')}-{GENERATOR}"
+    return kept_world("shop", versions, world, lambda: _make(world, versions))
+
+
+def _make(world: int, versions: str) -> bytes:
     base = base_database("shop", "agentgym.environments.web.sites.shop.inside:make", versions)
     rng = derive_rng("web shop", world)
     now = datetime(2026, 1, 5, 10, tzinfo=UTC) + timedelta(days=int(rng.integers(300)), minutes=int(rng.integers(480)))

@@ -53,8 +53,11 @@ class Wiki:
         otterwiki.util.ttl_lru_cache = lambda **_: lambda function: function  # time stands still: nothing would expire
         import otterwiki.server
         import otterwiki.views
+        from jinja2 import ChoiceLoader, FileSystemLoader
 
         self._server: Any = otterwiki.server
+        loader = self._server.app.jinja_loader
+        self._server.app.jinja_loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent / "templates"), loader])
         with self._server.app.app_context():
             self._server.db.session.remove()
             self._server.db.engine.dispose()

@@ -5,14 +5,19 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from importlib.metadata import version
 
 import numpy as np
 
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.kit.world import Person, Shared, pick, sample, shared
 from agentgym.environments.web.sites.repository import Commit, git_files
+from agentgym.environments.web.sites.seeding import kept_world
 
 _words = str.split
+
+GENERATOR = 1
+"""Raised when what is below changes what a world holds."""
 
 DEVICES = _words("Printer Projector Scanner Coffee-Machine Shredder Dishwasher Laminator Whiteboard")
 TEAMS = _words("Sales Support Research Finance Design Purchasing")
@@ -38,6 +43,11 @@ def golden(world: int) -> bytes:
     Raises:
         ConfigError: git is not installed.
     """
+    versions = f"{version('otterwiki')}-{GENERATOR}"
+    return kept_world("wiki", versions, world, lambda: _make(world))
+
+
+def _make(world: int) -> bytes:
     rng, us = derive_rng("web wiki", world), shared(world)
     db = sqlite3.connect(":memory:")
     db.executescript(_SCHEMA)
@@ -69,8 +79,8 @@ class _Writer:
         code = self._fact(name, "code", f"{int(rng.integers(1000, 10_000))}")
         person = self._fact(name, "person", pick(rng, self.people).name)
         return (
-            f"# {name}\n\n{pick(rng, _SENTENCES)}\n\n| What | Value |\n|---|---|\n| Room | {room} |\n| Code | {code} |\n"
-            f"| Ask | {person} |\n\n## When it fails\n\nSwitch it off, wait, switch it on.\n"
+            f"# {name}\n\n{pick(rng, _SENTENCES)}\n\n| What | Value |\n|---|---|\n| Room | {room} |\n| Code | {code}"
+            f" |\n| Ask | {person} |\n\n## When it fails\n\nSwitch it off, wait, switch it on.\n"
         )
 
     def _team(self, name: str, people: list[Person]) -> str:
