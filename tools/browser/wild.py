@@ -289,4 +289,3 @@ class WildBrowser(ChromiumBrowser):
         broken, self._tabs[self._active] = self.tab, LiveTab(handle=await self._context.new_page())
         self._left_behind.add(broken.handle)
         asyncio.ensure_future(broken.handle.close()).add_done_callback(read_error)
-
