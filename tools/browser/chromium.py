@@ -317,10 +317,14 @@ class ChromiumBrowser(Browser):
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
         self.tab.status, self.tab.fresh = journey.status, False
-        if journey.styled:  # a page is there before its sheets are, which decide what it shows
-            with contextlib.suppress(Exception):  # sheets that don't come are left out
-                await self.tab.handle.wait_for_load_state("load", timeout=1000 * max(min(self.left, LOADED), 0.05))
+        await self._dressed(self.tab.handle)
         return str(self.tab.handle.url)
+
+    async def _dressed(self, handle: Any) -> None:
+        """Waits for the sheets of a page, which decide what it shows: it is there before they are."""
+        if self._server.journey.styled:
+            with contextlib.suppress(Exception):  # sheets that don't come are left out
+                await handle.wait_for_load_state("load", timeout=1000 * max(min(self.left, LOADED), 0.05))
 
     async def _set_off(self, visit: Visit, opener: LiveTab, handle: Any, arrival: Arrival) -> None:
         if visit.cause is not None and handle is opener.handle:
