@@ -15,3 +15,5 @@ register("agentgym/SearchTiny-v0", "agentgym.environments.search.tiny.game:Searc
 register("agentgym/SWE-v0", "agentgym.environments.swe.game:SWEGame")
 register("agentgym/Web-v0", "agentgym.environments.web.game:web")
 register("agentgym/MiniWoB-v0", "agentgym.environments.web.miniwob.game:MiniWoBGame")
+register("agentgym/WebArena-v0", "agentgym.environments.web.webarena.game:webarena", split="test")
+register("agentgym/BrowserGym-v0", "agentgym.environments.web.browsergym:BrowserGymGame")

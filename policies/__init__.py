@@ -20,5 +20,6 @@ for _name, _target, _summary in (
     ("scripted", "scripted:ScriptedPolicy", "the environment's expert, with a mistake rate"),
     ("random", "random:RandomPolicy", "random actions that fit the environment's tools"),
     ("replay", "replay:ReplayPolicy", "recorded messages, played back"),
+    ("guided", "guided:GuidedPolicy", "the best of another policy's proposals, by a judge over forks"),
 ):
     POLICIES.register(_name, f"agentgym.policies.{_target}", _summary)

@@ -97,6 +97,8 @@ class JsonClient:
         self._key()
         self._free = asyncio.Semaphore(concurrency)
         self._random = random.Random()
+        self.reached = False
+        """Whether anything ever answered."""
         limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = httpx2.AsyncClient(timeout=httpx2.Timeout(timeout), limits=limits)
 
@@ -143,6 +145,7 @@ class JsonClient:
                 try:
                     async with asyncio.timeout(self.timeout):
                         answer = await self._send(method, path, body, params)
+                    self.reached = True
                     if answer.status_code < 400:
                         return json.loads(answer.content) if answer.content.strip() else None
                     problem = self._problem(answer)

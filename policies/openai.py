@@ -115,6 +115,8 @@ class OpenAIPolicy(Policy):
         try:
             answer = await self._client.post(_PATH, {**body, **(_TOKEN_FIELDS if with_tokens else {})})
         except Fault as fault:
+            if isinstance(fault, GivenUp) and not self._client.reached:
+                raise ConfigError(f"{fault.message}. Is it running, and is base_url right?") from None
             if isinstance(fault, GivenUp) or not with_tokens or self._answered:
                 raise
             answer = await self._client.post(_PATH, body)

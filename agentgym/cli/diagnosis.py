@@ -19,6 +19,8 @@ EXTRAS: dict[str, dict[str, str]] = {
     "search": {"faiss": "faiss-cpu", "msgpack": "msgpack"},
     "docker": {"docker": "docker"},
     "swe": {"libcst": "libcst"},
+    "web": {"playwright": "playwright", "selectolax": "selectolax", "tinycss2": "tinycss2"},
+    "miniwob": {"miniwob": "miniwob"},
 }
 """Extra -> import name -> distribution."""
 
@@ -96,12 +98,23 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _programs() -> Iterator[Finding]:
-    for name, purpose, fix in (
-        ("bwrap", "sandboxes without Docker", "apt install bubblewrap"),
-        ("chromium", "web environments in a browser", "apt install chromium"),
-    ):
-        path = shutil.which(name)
-        yield Finding(name, path is not None, path or f"not found; needed for {purpose}", "" if path else fix)
+    path = shutil.which("bwrap")
+    fix = "" if path else "apt install bubblewrap"
+    yield Finding("bwrap", path is not None, path or "not found; needed for sandboxes without Docker", fix)
+    yield _chromium()
+
+
+def _chromium() -> Finding:
+    """Started, since one that is installed may lack libraries."""
+    from agentgym.core.errors import ConfigError
+    from agentgym.tools.browser.program import chromium_path, chromium_version
+
+    try:
+        path = chromium_path()
+        return Finding("Chromium", True, f"{chromium_version(path)} ({path})")
+    except ConfigError as error:
+        fix = "apt install chromium-headless-shell, or chromium"
+        return Finding("Chromium", False, f"web environments run without it, in text only. {error}", fix)
 
 
 def _sandboxes() -> Iterator[Finding]:

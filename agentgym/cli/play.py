@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,15 +20,22 @@ def play(
     task: Annotated[str, typer.Option(help="Task id; empty to draw one.")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,
     split: Annotated[str, typer.Option(help="Split that the task is drawn from.")] = "train",
+    screenshots: Annotated[
+        Path | None, typer.Option(help="Folder for a picture a turn, where the environment has any.")
+    ] = None,
     env_arg: EnvArg = [],  # noqa: B006
 ) -> None:
     """Play an environment yourself."""
+    from agentgym.core.errors import ConfigError
     from agentgym.core.registration import make
 
     env = make(full_id(env_id), split=split, render_mode="ansi", **key_values(env_arg, "--env-arg"))
+    if screenshots is not None and not env.game.has_pictures:
+        raise ConfigError("This environment has no pictures to store (web environments have some in Chromium).")
     observation, info = env.reset(seed=seed, options={"task_id": task} if task else None)
     print(f"task {info['task_id']}\n\n{env.system_prompt}\n\n({HELP})\n\n{observation}")
     history: list[Snapshot] = []
+    _picture(env, screenshots, 0)
     while env.running:
         try:
             message = input("\n> ")
@@ -42,8 +50,21 @@ def play(
             history.append(env.snapshot())
         observation, reward, _, _, info = env.step(message.replace("\\n", "\n"))
         print(f"\n{observation}\n\n{_account(env, float(reward), info)}")
+        _picture(env, screenshots, int(info["turn"]))
     print(f"\ntotal reward {env.ledger.total:+.3f}  success {info.get('success', 'unknown')}")
     env.close()
+
+
+def _picture(env: AgentEnv, folder: Path | None, turns: int) -> None:
+    """Stores what is seen now, and says where."""
+    if folder is None:
+        return
+    from agentgym.rollout.episode import picture_path
+
+    path = picture_path(folder, env.task.task_id.replace("/", "-"), turns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(env.game.screenshot())
+    print(f"(picture: {path})")
 
 
 def _account(env: AgentEnv, reward: float, info: dict[str, object]) -> str:

@@ -54,6 +54,9 @@ def rollout(
     workers: Annotated[
         str, typer.Option(help="Processes that play; or ray, ray:4, ray://HOST:PORT. 0: this process alone.")
     ] = "0",
+    screenshots: Annotated[
+        bool, typer.Option("--screenshots", help="Store a picture a turn, where the environment has any.")
+    ] = False,
     shard_size: Annotated[int, typer.Option(min=1, help="Episodes (or trees) a file.")] = 256,
     concurrency: Annotated[int, typer.Option(min=1, help="Episodes in flight.")] = 64,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -64,6 +67,7 @@ def rollout(
     from agentgym.core.policy import PolicySpec, Sampling
     from agentgym.rollout.limits import Limits, Retries
     from agentgym.rollout.run import RunConfig
+    from agentgym.rollout.storage import SCREENSHOTS
 
     env_kwargs = {"scheme": scheme, **key_values(env_arg, "--env-arg")}
     if action_format:
@@ -87,13 +91,15 @@ def rollout(
         inject=inject,
         tree=tree,
         shard_size=shard_size,
+        screenshots=str(out / SCREENSHOTS) if screenshots else "",
     )
     with only_json_on_stdout(as_json) as print_json:
         if dry_run:
             found = plan_of(config, out, resume=resume, workers=workers)
             print_json(found) if as_json else print_summary(found)
             return
-        ended = _run(config, out, resume=resume, concurrency=concurrency, workers=workers)
+        failures: dict[str, str] = {}
+        ended = _run(config, out, failures, resume=resume, concurrency=concurrency, workers=workers)
         summary = summarise(out) if (out / "run.json").exists() else {}
         if as_json:
             print_json({**summary, "out": str(out), "interrupted": ended != 0})
@@ -103,10 +109,17 @@ def rollout(
     if ended:
         typer.echo(f"Interrupted. Everything that was finished is stored; go on with: --resume --out {out}", err=True)
         raise typer.Exit(ended)
+    for boundary, message in failures.items():
+        typer.echo(f"agentgym: the last failure of the boundary {boundary}: {message}", err=True)
+    if not summary["scored"]:
+        typer.echo("agentgym: not one episode was scored.", err=True)
+        raise typer.Exit(1)
 
 
-def _run(config: RunConfig, out: Path, *, resume: bool, concurrency: int, workers: str) -> int:
-    """Plays; returns the exit code that a signal asks for, or 0."""
+def _run(
+    config: RunConfig, out: Path, failures: dict[str, str], *, resume: bool, concurrency: int, workers: str
+) -> int:
+    """Plays; returns the exit code that a signal asks for, or 0. Fills ``failures``: boundary -> last message."""
     from agentgym.cli.live import rollout_view
     from agentgym.cli.signals import run_until_signal
     from agentgym.core.records import Trajectory
@@ -118,6 +131,7 @@ def _run(config: RunConfig, out: Path, *, resume: bool, concurrency: int, worker
     with rollout_view(f"{config.env_id}  {config.policy.name}", config.episodes) as view:
 
         def on_episode(trajectory: Trajectory, tally: Tally, stored: int) -> None:
+            failures.update({fault.boundary: fault.message for fault in trajectory.faults if not fault.survived})
             view.update(tally, stored)
 
         return run_until_signal(

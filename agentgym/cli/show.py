@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from agentgym.core.ledger import Entry
     from agentgym.core.records import Trajectory
 
@@ -23,7 +25,7 @@ def show(
     import json
 
     from agentgym.core.errors import DataError
-    from agentgym.rollout.storage import read_run
+    from agentgym.rollout.storage import SCREENSHOTS, read_run
 
     if list_all:
         for trajectory in read_run(run):
@@ -35,15 +37,15 @@ def show(
             if as_json:
                 print(json.dumps(trajectory.to_dict(), default=str))
             else:
-                print_episode(trajectory, limit=None if full else 600)
+                print_episode(trajectory, None if full else 600, run / SCREENSHOTS)
             return
     raise DataError(f"{str(run)!r} holds no episode {episode!r}. List them with: agentgym show {run} --list")
 
 
 def headline(trajectory: Trajectory) -> str:
     """One line: id, task, how it ended, what it was worth."""
-    if trajectory.faults:
-        ended = f"fault ({trajectory.faults[0].boundary})"
+    if trajectory.fatal is not None:
+        ended = f"fault ({trajectory.fatal.boundary})"
     elif trajectory.truncated:
         ended = f"truncated ({trajectory.truncation_reason})"
     else:
@@ -54,8 +56,8 @@ def headline(trajectory: Trajectory) -> str:
     )
 
 
-def print_episode(trajectory: Trajectory, limit: int | None) -> None:
-    """The episode on a terminal: what was read, written and paid in every turn."""
+def print_episode(trajectory: Trajectory, limit: int | None, screenshots: Path | None = None) -> None:
+    """The episode on a terminal: what was read, written and paid in every turn, and where its pictures lie."""
     from rich.console import Console
     from rich.markup import escape
     from rich.rule import Rule
@@ -68,6 +70,7 @@ def print_episode(trajectory: Trajectory, limit: int | None) -> None:
     for turn in trajectory.turns:
         console.print(Rule(f"turn {turn.index + 1}", align="left", style="dim"))
         console.print(escape(_cut(turn.observation, limit)), style="dim")
+        _print_picture(console, trajectory, turn.index, screenshots)
         console.print(escape(f"> {_cut(turn.message, limit)}"), style="bold cyan")
         if turn.error:
             console.print(escape(f"not understood: {turn.error}"), style="red")
@@ -78,9 +81,26 @@ def print_episode(trajectory: Trajectory, limit: int | None) -> None:
         console.print(f"    paid now {turn.reward:+.3f}   earned {turn.attributed:+.3f}")
     console.print(Rule("end", align="left", style="dim"))
     console.print(escape(_cut(trajectory.final_observation, limit)), style="dim")
+    _print_picture(console, trajectory, len(trajectory.turns), screenshots)
     for fault in trajectory.faults:
-        console.print(escape(f"fault at the {fault.boundary} in turn {fault.turn + 1}: {fault.message}"), style="red")
+        told = " (the agent went on)" if fault.survived else ""
+        line = f"fault at the {fault.boundary} in turn {fault.turn + 1}{told}: {fault.message}"
+        console.print(escape(line), style="red")
     console.print(f"[bold]total {trajectory.total_reward:+.3f}[/bold]")
+
+
+def _print_picture(console: Console, trajectory: Trajectory, turns: int, folder: Path | None) -> None:
+    """A link to the picture of a turn; one that a branch inherited lies with its parent."""
+    from rich.style import Style
+    from rich.text import Text
+
+    from agentgym.rollout.episode import picture_path
+
+    for name in (trajectory.trajectory_id, trajectory.parent_id):
+        path = picture_path(folder, name, turns) if folder is not None and name else None
+        if path is not None and path.is_file():
+            console.print(Text(f"screenshot {path}", Style(color="blue", link=path.resolve().as_uri())))
+            return
 
 
 _STYLES = {"paid": "green", "held": "yellow", "dropped": "red", "unweighted": "dim"}

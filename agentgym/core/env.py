@@ -5,6 +5,7 @@ Parsing, rewards, budgets, snapshots and info are here, in one place and the sam
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, Final, NotRequired, SupportsFloat, TypedDict, 
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 
 from agentgym.core.actions import Action, Tool, clip
 from agentgym.core.errors import (
@@ -28,7 +30,7 @@ from agentgym.core.formats import FORMATS, ActionFormat, Parsed
 from agentgym.core.game import Expert, Game, Outcome, observations_text
 from agentgym.core.ledger import Ledger
 from agentgym.core.policy import Layout
-from agentgym.core.registry import load
+from agentgym.core.registry import load, missing_extra
 from agentgym.core.rewards import EXECUTABLE, FORMAT, TURN_COST, End, RewardScheme, default_schemes
 from agentgym.core.seeding import derive_rng
 from agentgym.core.tasks import SPLITS, Task, check_split
@@ -104,14 +106,14 @@ class AgentEnv(gymnasium.Env[str, str]):
         max_turns: Turns before truncation. None: the game's default.
         max_tool_calls: Calls over the episode before truncation. None: the game's default.
         progress: Training progress in [0, 1] for scheduled schemes; ``reset(options={"progress": ...})`` overrides it.
-        render_mode: ``"ansi"`` or None.
+        render_mode: ``"ansi"`` (text), ``"rgb_array"`` (for games with pictures) or None.
         **kwargs: Arguments of the game.
 
     ``reset(seed=..., options={"task_id": ...})``: the seed draws the task unless one is named, and all randomness
     inside the episode. Equal task and seed make a group.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
 
     def __init__(
         self,
@@ -135,8 +137,15 @@ class AgentEnv(gymnasium.Env[str, str]):
         self.max_turns = _limit("max_turns", max_turns, kind.max_turns)
         self.max_tool_calls = _limit("max_tool_calls", max_tool_calls, kind.max_tool_calls)
         self.progress = progress
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ConfigError(f"render_mode must be 'ansi' or None, got {render_mode!r}.")
+        modes = ["ansi", "rgb_array"] if self.game.has_pictures else ["ansi"]
+        self.metadata = {**type(self).metadata, "render_modes": modes}
+        if render_mode == "rgb_array" and render_mode not in modes:
+            raise ConfigError(
+                f"{kind.__name__} has no pictures: render_mode must be 'ansi' or None. Web environments have some with"
+                " backend='chromium'."
+            )
+        if render_mode not in (None, *modes):
+            raise ConfigError(f"render_mode must be 'ansi', 'rgb_array' or None, got {render_mode!r}.")
         self.render_mode = render_mode
         self.observation_space = TextSpace(kind.max_observation)
         self.action_space = TextSpace(MAX_MESSAGE)
@@ -313,8 +322,10 @@ class AgentEnv(gymnasium.Env[str, str]):
         self._info = {**self._info, "truncation_reason": reason}
         return self._observation(), reward, False, True, dict(self._info)
 
-    def render(self) -> str | None:
-        """The current state as text, with ``render_mode="ansi"``."""
+    def render(self) -> Any:
+        """The current state: text with ``ansi``, uint8[height, width, 3] with ``rgb_array``, None without a mode."""
+        if self.render_mode == "rgb_array":
+            return pixels(self.game.screenshot())
         return self.game.render() if self.render_mode == "ansi" else None
 
     def close(self) -> None:
@@ -464,6 +475,8 @@ class AgentEnv(gymnasium.Env[str, str]):
         }
         if turn.tags:
             info["tags"] = turn.tags
+        if turn.faults:
+            info["faults"] = [(str(fault.boundary), fault.message) for fault in turn.faults]
         if turn.success is not None:
             info["success"] = turn.success
         if turn.problem:
@@ -484,7 +497,7 @@ class AgentEnv(gymnasium.Env[str, str]):
 class _Turn:
     """What the calls of one message added up to."""
 
-    __slots__ = ("components", "executable", "problem", "replies", "success", "tags", "terminal", "valid")
+    __slots__ = ("components", "executable", "faults", "problem", "replies", "success", "tags", "terminal", "valid")
 
     def __init__(self, valid: bool) -> None:
         self.valid = valid
@@ -494,6 +507,7 @@ class _Turn:
         self.problem = ""
         self.components: dict[str, float] = {}
         self.tags: list[str] = []
+        self.faults: list[Fault] = []
         self.replies: list[tuple[Action | None, str]] = []
 
     def take(self, action: Action, outcome: Outcome) -> None:
@@ -506,6 +520,8 @@ class _Turn:
         if outcome.success is not None:
             self.success = outcome.success
         self.tags.extend(outcome.tags)
+        if outcome.fault is not None:
+            self.faults.append(outcome.fault)
 
     _NATIVE: ClassVar[Mapping[str, Any]] = {
         FORMAT.name: lambda turn: float(turn.valid),
@@ -524,6 +540,20 @@ def clip_observation(text: str, limit: int) -> str:
         return text
     room = max(limit - 48, 0)
     return clip(text, room)[:limit]
+
+
+def pixels(png: bytes) -> npt.NDArray[np.uint8]:
+    """uint8[height, width, 3] of a PNG.
+
+    Raises:
+        MissingExtraError: Pillow isn't installed.
+    """
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, needed_by="render_mode='rgb_array'") from error
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
 def _make_game(target: str, kwargs: Mapping[str, Any]) -> Game:

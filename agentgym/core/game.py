@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from agentgym.core.actions import Action, Tool
+from agentgym.core.errors import Fault, UnsupportedError
 from agentgym.core.formats import ActionFormat
 from agentgym.core.policy import Layout
 from agentgym.core.rewards import Component, RewardScheme
@@ -41,6 +42,8 @@ class Outcome:
     """Whether the task is solved; None while that is unknown."""
     tags: tuple[str, ...] = ()
     """What kind of turn this was (``plan``, ``explore``, ``answer``), for methods that ask."""
+    fault: Fault | None = None
+    """A failure outside the agent that the episode goes on from: told in the observation, kept in the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,15 @@ class Game(ABC):
     def render(self) -> str:
         """The current state as text for a person."""
         return ""
+
+    def screenshot(self) -> bytes:
+        """What a person would see, as a PNG. Only games with pictures have it: see ``has_pictures``."""
+        raise UnsupportedError(f"{type(self).__name__} has no pictures.")
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there is a ``screenshot``."""
+        return type(self).screenshot is not Game.screenshot
 
     def close(self) -> None:  # noqa: B027 - most games hold nothing
         """Frees what the game holds. Safe to call twice."""

@@ -68,28 +68,28 @@ class Ledger:
             if not math.isfinite(value):
                 raise Fault(Boundary.ENVIRONMENT, f"Component {name!r} of turn {turn} is {value}; it must be finite.")
         self.causal.append(0.0)
-        weights = self.scheme.weights
+        weights, trackers = self.scheme.weights, self._trackers
+        fresh: list[Entry] = []
         for name, value in components.items():
-            tracker = self._trackers.get(name)
-            if tracker is not None:
-                tracker.add(value)
-            status: Status = "held" if name in weights else "unweighted"
-            entry = Entry(turn, name, value, status)
+            if name in trackers:
+                trackers[name].add(value)
+            if name in weights:
+                entry = Entry(turn, name, value, "held")
+                fresh.append(entry)
+            else:
+                entry = Entry(turn, name, value, "unweighted")
             self.entries.append(entry)
-            if status == "held":
-                self._held.append(entry)
-        self._resolve(end)
-        return self._settle(turn, end)
+        return self._settle(turn, end, fresh)
 
     def close(self, end: End) -> float:
         """Ends the episode after its last turn (a limit outside the environment). Returns what that still pays."""
         if self.end is not None or self.faulted:
             return 0.0
-        self._resolve(end)
         if not self.causal:
+            self._resolve(end)
             self.end = end
             return 0.0
-        return self._settle(len(self.causal) - 1, end)
+        return self._settle(len(self.causal) - 1, end, [])
 
     def fault(self) -> None:
         """Marks the episode as unscored."""
@@ -115,22 +115,25 @@ class Ledger:
         """Rule name -> ``open``, ``closed``, ``pending``, or the factor that it applies."""
         return {rule.name: _state(effect) for rule, effect in zip(self.scheme.rules, self._effects, strict=True)}
 
-    def _resolve(self, end: End | None) -> None:
+    def _resolve(self, end: End | None) -> bool:
+        """Asks the rules that are still open. Returns whether one of them is known now."""
+        known = False
         for i, rule in enumerate(self.scheme.rules):
             if self._effects[i] is None:
-                self._effects[i] = rule.resolve(self._trackers, end, self.progress)
+                self._effects[i] = effect = rule.resolve(self._trackers, end, self.progress)
+                known = known or effect is not None
+        return known
 
-    def _settle(self, turn: int, end: End | None) -> float:
-        """Pays or drops every held entry whose rules are all known."""
+    def _settle(self, turn: int, end: End | None, fresh: list[Entry]) -> float:
+        """Pays or drops every entry whose rules are all known. Old ones can change only when a rule becomes known."""
         paid = 0.0
-        still_held: list[Entry] = []
-        for entry in self._held:
-            if self._book(entry, turn):
-                if entry.status == "paid":
-                    paid += entry.value
-            else:
-                still_held.append(entry)
-        self._held = still_held
+        if self._resolve(end):
+            fresh, self._held = self._held + fresh, []
+        for entry in fresh:
+            if not self._book(entry, turn):
+                self._held.append(entry)
+            elif entry.status == "paid":
+                paid += entry.value
         if end is not None:
             self.end = end
             for rule, effect in zip(self.scheme.rules, self._effects, strict=True):

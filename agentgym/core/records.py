@@ -97,6 +97,8 @@ class FaultRecord:
     boundary: str
     message: str
     turn: int
+    survived: bool = False
+    """The episode went on: the agent was told, and may have tried again."""
 
 
 class Drift(NamedTuple):
@@ -162,7 +164,12 @@ class Trajectory:
     @property
     def scored(self) -> bool:
         """Whether the episode ended by itself or by a limit, and not by a fault."""
-        return not self.faults and (self.terminated or self.truncated)
+        return self.fatal is None and (self.terminated or self.truncated)
+
+    @property
+    def fatal(self) -> FaultRecord | None:
+        """The failure that ended the episode."""
+        return next((fault for fault in self.faults if not fault.survived), None)
 
     def settle(self, ledger: Ledger, components: Sequence[Component], success: bool | None) -> None:
         """Takes over what the closed books say."""
@@ -182,7 +189,7 @@ class Trajectory:
     @property
     def stop_reason(self) -> StopReason:
         """Why it ended."""
-        if self.faults:
+        if self.fatal is not None:
             return StopReason.FAULT
         if self.terminated:
             return StopReason.TERMINATED

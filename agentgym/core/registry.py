@@ -26,6 +26,7 @@ EXTRA_OF_MODULE = {
     "vllm": "vllm",
     "safetensors": "vllm",
     "httpx2": "openai",
+    "PIL": "web",
     "playwright": "web",
     "selectolax": "web",
     "tinycss2": "web",

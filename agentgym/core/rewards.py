@@ -134,8 +134,10 @@ class Gate:
     def resolve(self, trackers: Trackers, end: End | None, progress: float) -> Effect | None:
         """The effect once it is known, None before."""
         if end is None:
-            judged = all(condition.early and condition.met(trackers) for condition in self.opens)
-            return PASS if judged else None
+            for condition in self.opens:  # a loop: this is asked every turn
+                if not (condition.early and condition.met(trackers)):
+                    return None
+            return PASS
         if end == "truncated" and not all(condition.early for condition in self.opens):
             return DROP
         return PASS if all(condition.met(trackers) for condition in self.opens) else DROP

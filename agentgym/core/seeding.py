@@ -14,7 +14,7 @@ import numpy as np
 
 def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed from a path of integers and names, e.g. ``derive_seed(7, "episode", 3)``."""
-    text = "\x1f".join(f"{type(part).__name__[0]}{part}" for part in parts)
+    text = "\x1f".join([f"{type(part).__name__[0]}{part}" for part in parts])
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 

@@ -82,7 +82,7 @@ def to_batch(trajectories: Sequence[Trajectory], *, text_only: bool = False) -> 
 def _check(row: int, trajectory: Trajectory, text_only: bool) -> None:
     name = f"Trajectory {row} ({trajectory.trajectory_id})"
     if not trainable(trajectory):
-        why = "a fault left it unscored" if trajectory.faults else "it has no turn or did not end"
+        why = "a fault left it unscored" if trajectory.fatal is not None else "it has no turn or did not end"
         raise DataError(f"{name} can't be in a batch: {why}. Leave it out (see agentgym.rollout.batch.trainable).")
     if not text_only and (not trajectory.token_faithful or any(t.policy_span is None for t in trajectory.turns)):
         raise DataError(

@@ -44,7 +44,9 @@ _SEGMENT = pa.struct(
 )
 _DRIFT = pa.struct([(name, pa.int32()) for name in Drift._fields])
 _USAGE = pa.struct([("prompt_tokens", pa.int64()), ("completion_tokens", pa.int64()), ("cost", pa.float64())])
-_FAULT = pa.struct([("boundary", pa.string()), ("message", pa.string()), ("turn", pa.int32())])
+_FAULT = pa.struct(
+    [("boundary", pa.string()), ("message", pa.string()), ("turn", pa.int32()), ("survived", pa.bool_())]
+)
 
 TRAJECTORIES = pa.schema(
     [

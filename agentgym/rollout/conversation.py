@@ -51,8 +51,8 @@ class Conversation:
         self.renderer = renderer
         self.tools = tools
         self.context = context or Full()
-        self.drift = Drift()
-        """How the contexts so far followed one another."""
+        self._clean = 0
+        self._drift = Drift()
         self.faithful = renderer is not None
         """Whether all that was sampled is known as tokens."""
         self._opening: list[Message] = [{"role": "system", "content": system_prompt}] if system_prompt else []
@@ -70,6 +70,11 @@ class Conversation:
         if renderer is not None:
             self._opening_ids = renderer.initial(self._messages, tools, layout)
             self._add_environment(self._opening_ids)
+
+    @property
+    def drift(self) -> Drift:
+        """How the contexts so far followed one another."""
+        return self._drift._replace(clean=self._clean)
 
     @property
     def messages(self) -> list[Message]:
@@ -93,7 +98,7 @@ class Conversation:
         self._replied = False
         if self._append_only:
             if self.renderer is not None:
-                self._count(Drift(clean=1))
+                self._clean += 1
             return
         view = self.context.view(self._exchanges, self._view)
         same = view == self._view
@@ -103,7 +108,7 @@ class Conversation:
         if self.renderer is None or not self.faithful:
             return
         if same and self._template_continues():
-            self._count(Drift(clean=1))
+            self._clean += 1
         else:
             self._count(Drift(forked=1))
             self._segments.append(Segment())
@@ -230,7 +235,7 @@ class Conversation:
             shared = min(len(known), len(prompt)) if shared is None else shared
             drifted = len(known) - shared
             if not drifted:
-                self._count(Drift(clean=1))
+                self._clean += 1
                 self._add_environment(prompt[shared:])
             else:
                 respelled = drifted <= REALIGN_TOKENS and not self._rewrote
@@ -240,7 +245,7 @@ class Conversation:
         self._rewrote = False
 
     def _count(self, drift: Drift) -> None:
-        self.drift = self.drift.plus(drift)
+        self._drift = self._drift.plus(drift)
 
     def _say(self, text: str) -> None:
         if self.layout == "inline" and self._messages[-1]["role"] == "assistant":

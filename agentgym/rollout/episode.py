@@ -6,10 +6,12 @@ Environments that don't block run inline; blocking ones in threads. A failure is
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym.core.env import AgentEnv
@@ -27,8 +29,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _BACKOFF = 0.05
 """Seconds before the first repetition of a request; doubled each time."""
+
+
+def picture_path(folder: Path, trajectory_id: str, turns: int) -> Path:
+    """Where the picture of an episode after so many turns is stored."""
+    return folder / trajectory_id / f"{turns:03d}.png"
 
 
 class Episode:
@@ -56,6 +65,9 @@ class Episode:
         self.conversation: Conversation | None = None
         self.branches: list[Episode] = []
         self.deadline = float("inf")
+        self.context_tokens = min(
+            (n for n in (self.limits.context_tokens, self.policy.context) if n is not None), default=None
+        )
         self.trajectory = record or Trajectory(
             trajectory_id=job.trajectory_id,
             group_id=job.group_id,
@@ -96,6 +108,7 @@ class Episode:
         record.difficulty, record.reference = env.task.difficulty, dict(env.task.reference)
         record.final_observation = observation
         self.state_key: str = info["state_key"]
+        await self._picture()
         tools = env.tools if env.action_format.structured else ()
         self.stop = env.stop
         self.tools = tools
@@ -160,11 +173,28 @@ class Episode:
                 reply_span=reply_span,
             )
         )
+        for boundary, message in info.get("faults", ()):
+            record.faults.append(FaultRecord(boundary, message, index, survived=True))
         record.final_observation = observation
         record.terminated, record.truncated = terminated, truncated
         record.truncation_reason = info.get("truncation_reason", "")
         self.state_key = info["state_key"]
         self.success = info.get("success", self.success)
+        await self._picture()
+
+    async def _picture(self) -> None:
+        """Stores what a person would see now, where that is wanted."""
+        folder, game, record = self.attempt.setup.screenshots, self.env.game, self.trajectory
+        if folder is None or not game.has_pictures:
+            return
+        try:
+            data = await self._call(game.screenshot, "screenshot")
+        except Fault as fault:  # a picture is no part of the episode
+            _log.warning("No picture of %s after %d turns: %s", record.trajectory_id, len(record.turns), fault.message)
+            return
+        path = picture_path(folder, record.trajectory_id, len(record.turns))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
     def fail(self, fault: Fault) -> None:
         """Ends the episode unscored."""
@@ -308,8 +338,7 @@ class Episode:
     def _room(self, conversation: Conversation) -> int:
         """Tokens that the next message may have; ``_short_of`` names the tightest limit."""
         room = self.sampling.max_tokens
-        limits, prompt = self.limits, conversation.prompt_ids
-        context = min((n for n in (limits.context_tokens, self.policy.context) if n is not None), default=None)
+        limits, prompt, context = self.limits, conversation.prompt_ids, self.context_tokens
         if context is not None and prompt is not None and context - len(prompt) < room:
             room, self._short_of = context - len(prompt), "context_tokens"
         if limits.episode_tokens is not None and limits.episode_tokens - self.written < room:

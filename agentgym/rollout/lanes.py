@@ -7,6 +7,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 from agentgym.core.env import AgentEnv
@@ -45,6 +46,8 @@ class Setup:
     forks: ForkRule | None = None
     context: ContextStrategy | None = None
     """What the policy reads of a long episode. None: everything."""
+    screenshots: Path | None = None
+    """Folder that pictures of the game go to, one a turn: ``<trajectory>/<turns played>.png``. None: nowhere."""
     gate: Gate | None = None
     """Shut while the policy's weights change. None: they don't."""
 
@@ -185,6 +188,13 @@ class _Attempts:
     async def run(self) -> Played:
         """Plays the job until it succeeds, or the failure is final."""
         patience = Patience(self.stuck)
+        try:
+            await self._run(patience)
+        finally:
+            patience.close()
+        return self._played()
+
+    async def _run(self, patience: Patience) -> None:
         last = self.setup.retries.episodes
         for number in range(last + 1):
             self.timing.attempts = number + 1
@@ -195,7 +205,6 @@ class _Attempts:
             if fault.boundary is Boundary.POLICY or number == last:
                 break
             self.timing.retried.append(FaultRecord(str(fault.boundary), fault.message, len(self._records[-1].turns)))
-        return self._played()
 
     def abandon(self) -> Played:
         """The record of what will never end: the policy is stuck in a request."""

@@ -1,7 +1,8 @@
 """How long an episode waits for its policy.
 
 A timer ends an await that takes too long by cancelling the episode's task, which costs a fraction of what a task of its
-own a request would. A policy that ignores its cancellation is left behind, task and all.
+own a request would; one timer serves all awaits, set anew when it fires too early. A policy that ignores its
+cancellation is left behind, task and all.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class Patience:
         self._task: asyncio.Task[Any] = task
         self._call = 0
         """Number of the await being watched; even while there is none."""
+        self._until = 0.0
+        """When that await is late, by the loop's clock."""
+        self._timer: asyncio.TimerHandle | None = None
         self._cancelled = 0
         self._stuck = stuck
 
@@ -47,7 +51,8 @@ class Patience:
             return await awaitable
         before = self._task.cancelling()
         self._call += 1
-        timer = self._loop.call_later(seconds, self._expire, self._call)
+        self._until = self._loop.time() + seconds
+        self._watch()
         try:
             return await awaitable
         except asyncio.CancelledError:
@@ -59,8 +64,30 @@ class Patience:
             raise Hung from None
         finally:
             self._call += 1
-            timer.cancel()
+            self._until = float("inf")
             self._take_back()  # it was cancelled and answered all the same
+
+    def close(self) -> None:
+        """Ends the timer, which otherwise keeps the task alive until it fires."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _watch(self) -> None:
+        """Sees to it that the timer fires no later than the await is late."""
+        if self._timer is not None and self._timer.when() > self._until:
+            self.close()
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._until, self._fire)
+
+    def _fire(self) -> None:
+        late, self._timer = self._timer, None
+        if self._until == float("inf"):
+            return
+        if late is not None and late.when() < self._until:
+            self._watch()
+        else:
+            self._expire(self._call)
 
     def _take_back(self) -> None:
         while self._cancelled:

@@ -56,6 +56,8 @@ class RunConfig:
     tree: str = ""
     """Where episodes branch, see ``ForkAt.parse``."""
     shard_size: int = SHARD_SIZE
+    screenshots: str = ""
+    """Folder that pictures go to. They belong to no record, so a run has the same episodes with and without."""
 
     def __post_init__(self) -> None:
         for name in ("episodes", "group_size", "shard_size"):
@@ -111,6 +113,7 @@ class RunConfig:
             Injection.parse(self.inject),
             ForkAt.parse(self.tree) if self.tree else None,
             context_strategy(self.context),
+            Path(self.screenshots) if self.screenshots else None,
         )
 
 
@@ -168,7 +171,10 @@ async def run(
         raise ConfigError(f"concurrency must be at least 1, got {concurrency}.")
     env = config.make_env()
     resolved = config.resolved(env)
+    pictures = env.game.has_pictures
     env.close()
+    if config.screenshots and not pictures:
+        raise ConfigError(f"{config.env_id} has no pictures to store (web environments have some in Chromium).")
     where = parse_workers(workers)
     here = where.kind == "here"
     if policy is not None and not here:

@@ -5,6 +5,7 @@
     trajectories/00000.parquet  turns/00000.parquet   one pair a shard, rows in the order of the jobs
     journal/00000.jsonl         episodes of a shard that isn't complete yet, in the order in which they ended
     timing.jsonl                clocks and failures that were tried again, which differ from run to run
+    screenshots/e0000000/000.png  what a person would see before each turn and at the end, where that was asked for
 
 An episode is appended to the journal the moment it ends, so a kill loses only those in flight. When a shard has all its
 jobs it is written as Parquet, under another name first and then renamed; then its line is added to the manifest. Shards
@@ -38,9 +39,20 @@ from agentgym.rollout.shards import (
 )
 from agentgym.rollout.tally import Tally
 
-__all__ = ["SHARD_SIZE", "RunWriter", "read_config", "read_run", "read_timing", "replace", "stored_totals"]
+__all__ = [
+    "SCREENSHOTS",
+    "SHARD_SIZE",
+    "RunWriter",
+    "read_config",
+    "read_run",
+    "read_timing",
+    "replace",
+    "stored_totals",
+]
 
 SHARD_SIZE = 256
+SCREENSHOTS = "screenshots"
+"""Folder of a run in which pictures lie, one folder an episode, one file a turn. No record depends on them."""
 _FREE = ("version", "tools")
 """Entries of the configuration that may differ when a run is resumed: they follow from others, or change nothing."""
 _HELD_BYTES = 32 << 20

@@ -31,7 +31,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     """Failures that left an episode unscored, by boundary."""
     retried: Counter[str] = field(default_factory=Counter)
-    """Failures after which something was tried again, by boundary."""
+    """Failures that ended no episode, because something was tried again, by boundary."""
     truncations: Counter[str] = field(default_factory=Counter)
     rewards: Counter[str] = field(default_factory=Counter)
     """Raw reward by component, summed."""
@@ -50,7 +50,7 @@ class Tally:
         self.usage = self.usage.plus(trajectory.usage)
         self.invalid_turns += sum(not turn.action_valid for turn in owned)
         for fault in trajectory.faults:
-            self.faults[fault.boundary] += 1
+            (self.retried if fault.survived else self.faults)[fault.boundary] += 1
         if not trajectory.scored:
             return
         self.scored += 1

@@ -155,11 +155,18 @@ def _beliefs(policy: Any, config: TrainConfig) -> LearnedScorer:
     return PolicyBeliefs(policy.tokenizer, **config.credit.scorer)
 
 
+def _judged(policy: Any, config: TrainConfig) -> LearnedScorer:
+    from agentgym.training.judged import JudgeScorer
+
+    return JudgeScorer(**config.credit.scorer)
+
+
 MAKERS: dict[str, Callable[[Any, TrainConfig], LearnedScorer]] = {
     "progress": _progress,
     "prm_logprob": _implicit_prm,
     "ref_logprob": _reference,
     "belief": _beliefs,
+    "process_reward": _judged,
 }
 """Column -> what makes its scorer from the policy; those that learn copy its model."""
 
@@ -204,8 +211,9 @@ def fill(
     """
     metrics: dict[str, float] = {}
     for scorer in scorers.values():
-        if isinstance(scorer, PolicyBeliefs):
-            scorer.read(records)
+        read = getattr(scorer, "read", None)
+        if read is not None:
+            read(records)
         metrics |= scorer.fit(batch)
         batch = batch.with_columns(scorer(batch, model))
     return batch, metrics

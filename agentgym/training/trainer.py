@@ -116,8 +116,8 @@ class Trainer:
         """The columns of the episodes that were scored."""
         usable = [trajectory for trajectory in trajectories if trainable(trajectory)]
         if not usable:
-            faults = trajectories[0].faults if trajectories else []
-            why = f" The first one: {faults[0].boundary}: {faults[0].message}" if faults else ""
+            fault = trajectories[0].fatal if trajectories else None
+            why = f" The first one: {fault.boundary}: {fault.message}" if fault is not None else ""
             raise DataError(f"None of {len(trajectories)} episodes was scored.{why}")
         return to_batch(usable)
 

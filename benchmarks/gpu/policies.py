@@ -1,10 +1,11 @@
-"""vLLM on GPUs: sampling, weight transfer, sleep. Checks itself, then prints a table. Needs a GPU; two for nccl.
+"""vLLM on GPUs: sampling, weight transfer, sleep, training. Checks itself and prints tables. Needs a GPU; two for nccl.
 
 Usage: python benchmarks/gpu/policies.py --model Qwen/Qwen3-0.6B [--transfers disk,ipc,nccl] [--episodes 64]
 
 Each transfer is checked alike: the engine starts from the model's weights, gets changed ones, must then agree with the
 learner (the probe, and the log-probabilities of freshly sampled episodes), and once more with requests in flight. An
-interrupted message must carry both versions. Not run by the tests and not yet run by us: no machine of ours had a GPU.
+interrupted message must carry both versions. Then ``agentgym train`` runs some updates with the engine: on one GPU with
+sleep and wake, and one step off-policy. Not run by the tests and not yet run by us: no machine of ours had a GPU.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +29,13 @@ from agentgym.policies.vllm.engine import EnginePolicy
 from agentgym.rollout.batch import to_batch, trainable
 from agentgym.rollout.engine import collect_all
 from agentgym.rollout.jobs import plan
+from agentgym.training.config import from_dict
 from agentgym.training.logprobs import batch_logprobs
+from agentgym.training.metrics import read_metrics
+from agentgym.training.run import train
 
+TRAINING: Mapping[str, Mapping[str, Any]] = {"sleep and wake": {"sleep": True}, "one step off": {"steps_off": 1}}
+"""How engine and learner share the GPU."""
 MEAN_GAP = 0.05
 """Nats between bfloat16 engine and bfloat16 learner that are rounding, on average over sampled tokens."""
 
@@ -41,11 +50,17 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("No GPU here: nothing to check.")
     rows = [{"transfer": name, **check(name, arguments)} for name in arguments.transfers.split(",")]
+    trained = [trains(name, engine, arguments) for name, engine in TRAINING.items()]
     print(f"\n{torch.cuda.get_device_name()}, {arguments.model}, {arguments.episodes} episodes at once")
-    names = list(rows[0])
-    print("  ".join(f"{name:>14}" for name in names))
-    for row in rows:
-        print("  ".join(f"{row[name]:>14}" for name in names))
+    show(rows)
+    show(trained)
+
+
+def show(rows: Sequence[Mapping[str, str]]) -> None:
+    """A table."""
+    print()
+    for row in ({name: name for name in rows[0]}, *rows):
+        print("  ".join(f"{value!s:>16}" for value in row.values()))
 
 
 def check(transfer: str, arguments: argparse.Namespace) -> dict[str, str]:
@@ -137,6 +152,39 @@ def sleep(policy: EnginePolicy, learner: Any) -> str:
     policy.update_weights(learner, 11)
     play(policy, learner, 8)
     return f"{freed / 2**30:.1f} GiB"
+
+
+def trains(name: str, engine: Mapping[str, Any], arguments: argparse.Namespace) -> dict[str, str]:
+    """Four updates of ``agentgym train``; every hand-over of weights is probed."""
+    config = from_dict(
+        {
+            "env": {"id": "agentgym/ShoppingTiny-v0"},
+            "model": {"path": arguments.model},
+            "sampling": {"max_tokens": 64},
+            "rl": {"updates": 4, "groups": 8, "group_size": 8, "learning_rate": 1e-6},
+            "engine": {
+                "name": "vllm",
+                "arguments": {"context": 4096, "engine_args": {"gpu_memory_utilization": arguments.memory}},
+                **engine,
+            },
+            "evaluation": {"tasks": 8},
+        }
+    )
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        train(config, Path(out))
+        seconds = time.perf_counter() - began
+        rows = read_metrics(Path(out), "rl")
+    stale = [int(row["staleness"]) for row in rows]
+    assert stale == [0, *[engine.get("steps_off", 0)] * 3], f"staleness {stale}"
+    assert all(row["faults"] == 0 for row in rows), "episodes failed"
+    return {
+        "training": name,
+        "seconds": f"{seconds:.0f}",
+        "sync gap": f"{max(row['sync_gap'] for row in rows):.3f}",
+        "sampler gap": f"{max(row['sampler_gap'] for row in rows):.4f}",
+        "staleness": " ".join(map(str, stale)),
+    }
 
 
 if __name__ == "__main__":

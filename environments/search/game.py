@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -171,7 +172,7 @@ class SearchGame(Game):
         if outcome.executable:
             state.hear(action, information(outcome.observation, self._style, "inline"))
         components = {**outcome.components, **judged}
-        return Outcome(text, components, executable=outcome.executable, tags=outcome.tags)
+        return replace(outcome, observation=text, components=components)
 
     def _library_at(self, task_id: str) -> Library:
         """The documents of a task."""
@@ -189,7 +190,7 @@ class SearchGame(Game):
             state.failures += 1
             if state.failures >= PATIENCE:
                 raise
-            return Outcome(f"{_AWAY} ({fault.message})", {"search_cost": -1.0}, tags=("search", RETRIEVAL_FAULT))
+            return Outcome(f"{_AWAY} ({fault.message})", tags=("search", RETRIEVAL_FAULT), fault=fault)
         components = state.see(query, found, keep=self._engine.remote)
         tags: tuple[str, ...] = ("search",)
         if state.injected:

@@ -77,7 +77,7 @@ class EnginePolicy(VLLMPolicy):
             from vllm.v1.engine.async_llm import AsyncLLM
         except ModuleNotFoundError as error:
             raise missing_extra(error, needed_by="the policy 'vllm'") from error
-        self._vllm = vllm
+        self._vllm: Any = vllm  # without vLLM a type checker takes the name for this folder
         self._cpu = not torch.cuda.is_available()
         self._transfer = ("disk" if self._cpu else "ipc") if transfer == "auto" else transfer
         self._folder = tempfile.TemporaryDirectory(prefix="agentgym-vllm-")

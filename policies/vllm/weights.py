@@ -102,8 +102,8 @@ class Source:
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
         for name, tensor in self._named:
-            full = getattr(tensor, "full_tensor", None)
-            yield name, full() if callable(full) else tensor.data
+            full: Any = getattr(tensor, "full_tensor", None)  # a tensor in parts
+            yield name, tensor.data if full is None else full()
 
 
 def _config(folder: Path) -> dict[str, Any]:

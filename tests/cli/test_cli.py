@@ -72,6 +72,13 @@ def test_a_users_mistake_is_one_line(args, text, tmp_path, monkeypatch):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+def test_a_run_without_a_scored_episode_fails(tmp_path):
+    done = rollout(tmp_path / "run", "--inject", "env=1", "--retries", "0", "--json")
+    assert done.returncode == 1
+    assert "environment" in done.stderr and "not one episode was scored" in done.stderr
+    assert json.loads(done.stdout)["faults"] == {"environment": 12}
+
+
 def test_rollout_show_and_resume(tmp_path):
     out = tmp_path / "run"
     result = rollout(out, "--group", "3", "--json")

@@ -261,6 +261,24 @@ def test_in_the_end_an_episode_fails_and_the_run_goes_on():
     assert "HTTP 500" in records[0].faults[0].message
 
 
+def test_a_server_that_was_never_there_ends_the_run():
+    with Server(chat()) as server:
+        url = server.url
+    made = OpenAIPolicy("m", url, attempts=2)
+    try:
+        with pytest.raises(ConfigError, match=r"failed 2 times.*Is it running"):
+            asyncio.run(made.act(request()))
+    finally:
+        made.close()
+
+
+def test_a_server_that_goes_away_later_fails_episodes():
+    with Server(chat(), {"hang_up": True}) as server, policy(server, attempts=2) as made:
+        asyncio.run(made.act(request()))
+        with pytest.raises(GivenUp):
+            asyncio.run(made.act(request()))
+
+
 def test_a_refused_request_is_not_repeated():
     with Server(chat(), {"status": 400, "body": {"error": "context too long"}}) as server, policy(server) as made:
         asyncio.run(made.act(request()))

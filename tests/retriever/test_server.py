@@ -408,3 +408,4 @@ def test_playing_search_with_a_server(tmp_path):
     away.reset(seed=3)
     text, *_, info = away.step(away.expert_message())
     assert "nothing listens there" in text and "retrieval_fault" in info["tags"]
+    assert info["faults"][0][0] == "tool" and "search_cost" not in info["rewards"]

@@ -199,8 +199,11 @@ def played(url, **settings):
 def test_episodes_whose_retriever_is_away_are_faults_at_the_tools_boundary():
     url = f"http://127.0.0.1:{free_port()}/retrieve"
     for trajectory in played(url):
-        (fault,) = trajectory.faults
-        assert fault.boundary == Boundary.TOOL and url in fault.message
+        fault = trajectory.fatal
+        assert fault is not None and fault.boundary == Boundary.TOOL and url in fault.message
+        told = [each for each in trajectory.faults if each.survived]
+        assert [each.turn for each in told] == list(range(len(trajectory.turns)))
+        assert trajectory.stop_reason == "fault"
         assert not trajectory.scored and trajectory.success is not True
         assert trajectory.turns and all("retrieval_fault" in turn.tags for turn in trajectory.turns)
         assert "did not answer" in trajectory.turns[1].observation

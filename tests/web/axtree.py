@@ -11,7 +11,10 @@ PARTED = {"Date", "DateTime", "InputTime"}
 
 
 def ours(html, sheets=()):
-    document = parse_html(html, sheets)
+    return nodes(parse_html(html, sheets))
+
+
+def nodes(document):
     namer = Namer(document)
     found = []
 

@@ -9,6 +9,7 @@ from agentgym.core.env import AgentEnv
 from agentgym.core.errors import AgentGymError
 from agentgym.environments.web.miniwob.experts import SOLVED
 from agentgym.environments.web.miniwob.files import HOST, FileSite, html_folder, names
+from agentgym.environments.web.miniwob.loaded import LOADED
 from agentgym.tools.browser.transport import Request
 
 EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
@@ -77,3 +78,52 @@ def test_wrong_names_and_folders_say_so(tmp_path):
         agentgym.make("agentgym/MiniWoB-v0", subset="click-tabb")
     with pytest.raises(AgentGymError, match="html folder"):
         agentgym.make("agentgym/MiniWoB-v0", folder=str(tmp_path))
+
+
+PAGES = (
+    names(html_folder()) if EVERYTHING else ("bisect-angle", "book-flight", "click-test", "stock-market", "use-slider")
+)
+
+
+@pytest.fixture(scope="module")
+def every(chromium):
+    made = AgentEnv("agentgym.environments.web.miniwob.game:MiniWoBGame", subset=PAGES)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_task_starts_equally_goes_on_and_ends(every, name):
+    task_id = of(every, name).task_id
+    # Placed by the real clock or by what was measured of the page's own drawing.
+    first, _ = every.reset(seed=5, options={"task_id": task_id})
+    again, _ = every.reset(seed=5, options={"task_id": task_id})
+    assert first.startswith("Task: ")
+    if name not in ("chase-circle", "click-pie", "click-pie-nodelay"):
+        assert first == again
+    _, _, terminated, _, info = every.step("mouse_click(80, 130)")
+    assert terminated or info["action_executable"]
+    if not terminated:
+        _, _, terminated, _, _ = every.step("noop(5000)")
+    if not terminated:
+        every.game.browser.call("core.endEpisode(-1, false, 'test')")
+        *_, terminated, _, info = every.step("noop()")
+        assert terminated
+        assert not info["success"]
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in LOADED])
+def test_a_page_that_starts_anew_is_as_good_as_a_new_one(every, name):
+    task = of(every, name)
+    traces = []
+    for loaded in (LOADED | {name}, LOADED):
+        every.game._loaded = loaded
+        for seed in (1, 2, 1):
+            trace = [every.reset(seed=seed, options={"task_id": task.task_id})]
+            messages = ["click('a1')", "mouse_click(80, 120)", "noop(2000)", "click('a2')"]
+            while messages and every.running:
+                trace.append(every.step(messages.pop(0)))
+            traces.append(trace)
+    del every.game._loaded
+    for new, anew in zip(traces[:3], traces[3:], strict=True):
+        assert new == anew

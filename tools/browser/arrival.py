@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
-
 SETTLED = 0.3
 """Seconds after which a page counts as come when its scripts tried to lead elsewhere and were refused."""
 

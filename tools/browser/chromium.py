@@ -29,11 +29,12 @@ RECYCLED = 40
 START = 120.0
 """Seconds that starting a browser may take, on a machine that is busy with other things."""
 
-DRESSING = 3.0
-"""Seconds that style sheets and images get after the page itself has come."""
 
 SITES_SHARE = 0.9
 """Part of an action's time after which a site is given up, so that the page still gets to say so."""
+
+LOADED = 4.0
+"""Seconds that the sheets of a page are waited for."""
 
 _EMPTY_PAGE = parse_html("<html><body></body></html>")
 
@@ -144,7 +145,7 @@ class ChromiumBrowser(Browser):
             self._server = SiteServer(self._transport, self.allow, self.passed)
         self._server.primed.clear()
         self._server.kept.clear()
-        if self._lease is not None and self._lease.sound and self._episodes < self._recycled:
+        if self._lease is not None and self._young:
             try:
                 self._engine.run(self._wipe(self._lease), self.deadline)
             except Exception:
@@ -153,6 +154,15 @@ class ChromiumBrowser(Browser):
             self._renew()
         if self._lease is None:
             self._take(self._run(self._lend(), START))
+        self._count_episode()
+
+    @property
+    def _young(self) -> bool:
+        """Whether the context serves for another episode."""
+        return self._lease is not None and self._lease.sound and self._episodes < self._recycled
+
+    def _count_episode(self) -> None:
+        """Another one begins; before the last one the next context is made."""
         self._episodes += 1
         if self._next is None and self._episodes >= self._recycled:
             self._next = self._engine.begin(self._lend())
@@ -308,18 +318,10 @@ class ChromiumBrowser(Browser):
             self._tabs.append(opened or LiveTab(handle=shown))
             self._active = len(self._tabs) - 1
         self.tab.status, self.tab.fresh = journey.status, False
-        if not self.scripts:  # scripts may keep a page from ever being complete
-            await self._dressed(self.tab.handle)
+        if journey.styled:  # a page is there before its sheets are, which decide what it shows
+            with contextlib.suppress(Exception):  # sheets that don't come are left out
+                await self.tab.handle.wait_for_load_state("load", timeout=1000 * max(min(self.left, LOADED), 0.05))
         return str(self.tab.handle.url)
-
-    async def _dressed(self, handle: Any) -> None:
-        """Waits for what the page needs in order to look as it should, while there is time: sheets decide what shows."""
-        from playwright.async_api import Error
-
-        seconds = min(DRESSING, self.left - self._reserve)
-        if seconds > 0:
-            with contextlib.suppress(Error):
-                await handle.wait_for_load_state("load", timeout=1000 * seconds)
 
     async def _set_off(self, visit: Visit, opener: LiveTab, handle: Any, arrival: Arrival) -> None:
         if visit.cause is not None and handle is opener.handle:

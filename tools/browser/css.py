@@ -34,9 +34,8 @@ MAX_SECONDS = 3.0
 
 _PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position")
 _RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position", re.IGNORECASE)
-_IDLE = re.compile(r"(?<=[\w\])]):not\(:(?:hover|active|focus(?:-within|-visible)?)\)", re.IGNORECASE)
-"""What holds of everything while nobody points at it."""
 _DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
+_NEVER = re.compile(r"(?<=[\w\]\)]):not\(\s*:(?:hover|focus|active|target|focus-within|focus-visible)\s*\)")
 _PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
 _OTHER_PSEUDO = re.compile(r"::")
 _WIDTHS = re.compile(r"\(\s*(min|max)-width\s*:\s*([\d.]+)\s*(px|em|rem)\s*\)")
@@ -216,7 +215,7 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
     if not settings[False] and not settings[True]:
         return
     for written in _split(tinycss2.serialize(node.prelude)):
-        selector = _IDLE.sub("", written) if len(written) <= MAX_SELECTOR else written
+        selector = _NEVER.sub("", written)  # no pointer, no focus: `:not(:hover)` holds always
         if len(selector) > MAX_SELECTOR or _DYNAMIC.search(selector):
             continue
         found = _PSEUDO.search(selector)

@@ -188,8 +188,8 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
 
 
 def _attributes(node: LexborNode) -> dict[str, str]:
-    found: dict[str, Any] = node.attributes
-    return {key: value or "" for key, value in found.items()} if None in found.values() else found
+    found: Mapping[str, str | None] = node.attributes
+    return {key: value or "" for key, value in found.items()}
 
 
 _LAY_OUT_BLOCKS = frozenset({"flex", "inline-flex", "grid", "inline-grid"})

@@ -12,29 +12,18 @@ import atexit
 import contextlib
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agentgym.core.errors import Boundary, ConfigError, Fault
+from agentgym.core.errors import Boundary, Fault
 from agentgym.core.registry import missing_extra
 from agentgym.tools.browser.css import WIDTH
+from agentgym.tools.browser.program import chromium_path
 
 HEIGHT = 720
-ENVIRONMENT = "AGENTGYM_CHROMIUM"
-"""Environment variable that names the Chromium to start."""
-NAMES = (
-    "chromium-headless-shell",
-    "chrome-headless-shell",
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-)
 USER_AGENT = "agentgym"
 ACCEPT_LANGUAGE = "en-US,en;q=0.9"
 MAX_LENT = 20
@@ -52,8 +41,6 @@ _FLAGS = (
     f"--disable-features={','.join(_OFF)}",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # or scripts reach ports of this machine
     "--dns-prefetch-disable",
-    "--disable-threaded-compositing",
-    "--disable-threaded-animation",
     "--font-render-hinting=none",
     "--disable-lcd-text",
     "--hide-scrollbars",
@@ -64,22 +51,6 @@ _FLAGS = (
 _LOGGER = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-def chromium_path() -> str:
-    """The Chromium to start: what the environment variable names, else the first of the usual names on the path."""
-    named = os.environ.get(ENVIRONMENT, "")
-    if named:
-        if not shutil.which(named):
-            raise ConfigError(f"{ENVIRONMENT} names {named!r}, which can't be executed.")
-        return named
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
-    if found is None:
-        raise ConfigError(
-            f"No Chromium was found on the path (tried {', '.join(NAMES)}). Install it (Debian: apt-get install"
-            f" chromium) or name it in {ENVIRONMENT}."
-        )
-    return found
 
 
 @dataclass

@@ -12,7 +12,10 @@ MAX_GATHERED = 300_000
 
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _BUTTONS = {"submit": "Submit", "reset": "Reset", "image": "Submit", "file": "Choose File"}
-_INLINE = ("inline", "contents")
+_INLINE = ("inline", "contents", "inline-block", "inline-flex", "inline-grid", "inline-table")
+_LAID_OUT = ("flex", "grid", "inline-flex", "inline-grid")
+"""Generated text is a box of its own there."""
+_CONTROLS = ("button", "input", "meter", "progress", "select", "textarea")
 _LABELLED = ("input", "select", "textarea", "meter", "progress", "output", "button")
 
 
@@ -176,9 +179,9 @@ class Namer:
         self._left -= 1
         if self._left < 0:
             return
-        gap = " " if element.display in ("flex", "inline-flex", "grid", "inline-grid") else ""  # their parts are blocks
+        laid_out = element.display in _LAID_OUT
         if element.before:
-            parts.append(element.before + gap)
+            parts.append(element.before + " " if laid_out else element.before)
         for child in element.children:
             if isinstance(child, str):
                 if forced or (element.visible and not folds(element)):
@@ -186,13 +189,13 @@ class Namer:
             elif child is not skip and (forced or not hidden(child)):
                 self._gather_child(child, parts, skip, forced)
         if element.after:
-            parts.append(gap + element.after)
+            parts.append(" " + element.after if laid_out else element.after)
 
     def _gather_child(self, child: Element, parts: list[str], skip: Element | None, forced: bool) -> None:
         if child.tag == "br":
             parts.append(" ")
             return
-        apart = child.display not in _INLINE
+        apart = child.display not in _INLINE or child.tag in _CONTROLS
         if apart:
             parts.append(" ")
         label = squeeze(child.attrs.get("aria-label", ""))

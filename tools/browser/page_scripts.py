@@ -49,8 +49,12 @@ CENTER = """(i) => {
   const box = element.getBoundingClientRect();
   return [box.x + box.width / 2, box.y + box.height / 2];
 }"""
-CLICK = "(i) => { window.__agentgym[i].click(); }"
-FOCUS = "(i) => { window.__agentgym[i].focus(); }"
+CLICK = """(i) => {
+  const element = window.__agentgym[i];
+  if (element.click) element.click();
+  else element.dispatchEvent(new MouseEvent("click", {bubbles: true, cancelable: true, view: window}));
+}"""
+FOCUS = "(i) => { const e = window.__agentgym[i]; if (e.focus) e.focus(); }"
 SELECT = "(i) => { const e = window.__agentgym[i]; e.focus(); if (e.select) e.select(); }"
 WRITE = """([i, value]) => {
   const element = window.__agentgym[i];
@@ -79,9 +83,10 @@ REFILL = """(values) => {
 }"""
 
 
-def reader(probe: str) -> str:
-    """Lets the page's clock run on, evaluates ``probe`` and reads the page: its result is both of theirs."""
-    return f"""([span, limits]) => {{
+def reader(probe: str, before: str = "() => 0") -> str:
+    """Runs ``before``, lets the page's clock run on, evaluates ``probe`` and reads the page: the last two's results."""
+    return f"""([argument, span, limits]) => {{
+  ({before.strip().rstrip(";")})(argument);
   if (window.__agentgymRun) window.__agentgymRun(span);
   return [({probe})(), ({LIVE.strip().rstrip(";")})(limits)];
 }}"""

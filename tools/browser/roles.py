@@ -43,7 +43,6 @@ _TAGS = {
     "option": "option",
     "output": "status",
     "p": "paragraph",
-    "pre": "Pre",
     "progress": "progressbar",
     "search": "search",
     "strong": "strong",
@@ -109,6 +108,7 @@ NAMED_FROM_CONTENT = frozenset(
         " menuitemradio option radio rowheader switch tab tooltip treeitem"
     )
 )
+_CONTENT = ("button", "img", "input", "select", "svg", "textarea")
 _SECTIONING = ("article", "aside", "main", "nav", "section")
 
 
@@ -226,13 +226,11 @@ def _header_cell(element: Element) -> str:
     neighbours = cells[max(place - 1, 0) : place] + cells[place + 1 : place + 2]
     if any(cell.tag == "th" for cell in neighbours):
         return "columnheader"
-    return "rowheader" if any(cell.text().strip() or _holds_control(cell) for cell in neighbours) else "columnheader"
+    return "rowheader" if any(_filled(cell) for cell in neighbours) else "columnheader"
 
 
-def _holds_control(cell: Element) -> bool:
-    """Whether something in a cell is drawn although it is no text."""
-    controls = (item for item in cell.descendants() if item.tag in ("button", "img", "input", "select", "textarea"))
-    return any(item.attrs.get("type", "").lower() != "hidden" for item in controls)
+def _filled(cell: Element) -> bool:
+    return bool(cell.text().strip()) or any(item.tag in _CONTENT for item in cell.descendants())
 
 
 _RULES: dict[str, Callable[[Element], str]] = {

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agentgym.tools.browser.browser import BLANK, Refused
+from agentgym.tools.browser.chromium import LiveTab
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element
 from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, SELECT, STANDSTILL, WRITE, reader
 from agentgym.tools.browser.roles import input_type
@@ -17,6 +18,7 @@ from agentgym.tools.browser.wild import WildBrowser
 
 SETTLE = 500
 """Milliseconds that pass on the page's clock after an action: transitions of the usual libraries are over by then."""
+_NOTHING = ("() => 0", None)
 MAX_WAIT = 10_000
 """Milliseconds that ``noop`` waits at most."""
 
@@ -29,6 +31,7 @@ class ScriptedBrowser(WildBrowser):
 
     _due = 0.0
     """Milliseconds of the page's clock that pass before the next reading."""
+    _first: tuple[str, Any] = _NOTHING
     _probed: Any = None
 
     async def _prepare(self, context: Any) -> None:
@@ -39,8 +42,16 @@ class ScriptedBrowser(WildBrowser):
         if self.tab.fresh or self.tab.handle.url == BLANK:
             return None
         span, self._due = self._due, 0.0
-        self._probed, found = await self.tab.handle.evaluate(reader(self.probe), [span, [MAX_NODES, MAX_DEPTH]])
+        (script, argument), self._first = self._first, _NOTHING
+        given = [argument, span, [MAX_NODES, MAX_DEPTH]]
+        self._probed, found = await self.tab.handle.evaluate(reader(self.probe, script), given)
         return found
+
+    def run_first(self, script: str, argument: Any, wait: float) -> None:
+        """Has a script run right before the next reading, and time pass after it."""
+        self._first = (script, argument)
+        self._due += wait
+        self._forget()
 
     @property
     def probed(self) -> Any:
@@ -58,11 +69,26 @@ class ScriptedBrowser(WildBrowser):
         self._due += wait
         self.attempt(work)
 
+    def call(self, script: str, argument: Any = None) -> Any:
+        """Evaluates a script in the page."""
+        return self._run(self.handle.evaluate(script, argument))
+
     def load_page(self, url: str) -> None:
         """Opens a page and waits until its scripts have begun."""
         self.open(url)
         self._run(self.handle.wait_for_load_state("load"))
         self._forget()
+
+    def again(self, url: str) -> bool:
+        """Begins another episode on the page that is shown; False where that is not ``url`` or has served enough."""
+        if not self._young or not self._server.alive or len(self._tabs) != 1 or str(self.handle.url) != url:
+            return False
+        self._set_out()
+        self._server.begin(self.deadline, self._until)
+        self._count_episode()
+        self._tabs = [LiveTab([url], handle=self.handle, url=url, fresh=False)]
+        self._forget()
+        return True
 
     # ------------------------------------------------------------------ actions on elements
 

@@ -50,6 +50,8 @@ class Journey:
     pages: int = 0
     """Responses that are shown."""
     status: int = 200
+    styled: bool = False
+    """The page that is shown has style sheets of its own to load."""
     failure: NotShown | None = None
     fault: Fault | None = None
 
@@ -167,6 +169,7 @@ class SiteServer:
             return Response(status, (*headers, ("location", arrived.following)))
         journey.pages += 1
         journey.status = response.status
+        journey.styled = "stylesheet" in arrived.html
         self.kept[request.url] = (response.status, arrived.html)
         kind = ("content-type", "text/html; charset=utf-8")
         return Response(response.status, (*headers, kind, _POLICY), arrived.html.encode("utf-8", "replace"))

@@ -42,6 +42,16 @@
     now = end;
   };
 
+  // For another episode on the same page: the clock goes back, and nothing is waiting.
+  window.__agentgymAgain = () => {
+    timers.clear();
+    now = epoch;
+    next = 1;
+    if (document.activeElement && document.activeElement !== document.body) document.activeElement.blur();
+    getSelection().removeAllRanges();
+    scrollTo(0, 0);
+  };
+
   const listens = window.__agentgymListens = new WeakSet();
   const listen = EventTarget.prototype.addEventListener;
   EventTarget.prototype.addEventListener = function (type, ...rest) {

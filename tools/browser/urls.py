@@ -80,7 +80,7 @@ def _form_unquote(text: str) -> str:
 
 @dataclass(frozen=True)
 class AllowList:
-    """What may be opened: hosts over http, on the default port.
+    """What may be opened: hosts over http, on the default port or the one that is named (``localhost:7770``).
 
     Everything else is refused, in typed addresses, links, forms and redirects alike: other schemes (``file:``,
     ``view-source:``, ``data:``, ``javascript:``), other hosts, other ports (also of this machine), user names.
@@ -102,7 +102,8 @@ class AllowList:
         hosts = ", ".join(sorted(self.hosts))
         if parts.scheme != "http":
             return f"Only http addresses can be opened. Sites: {hosts}."
-        if parts.hostname not in self.hosts or parts.username is not None or port not in (None, 80):
+        place = f"{parts.hostname}:{port}" if port not in (None, 80) else parts.hostname
+        if place not in self.hosts or parts.username is not None:
             return f"This site can't be reached from here. Sites: {hosts}."
         whole = unquote(f"{parts.hostname}{parts.path or '/'}?{parts.query}").rstrip("?").lower()
         if any(fnmatchcase(whole, pattern) for pattern in self.closed):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from agentgym.core.actions import clip
 from agentgym.core.errors import Boundary, Fault
@@ -20,8 +20,6 @@ from agentgym.tools.browser.pages import MAX_HOPS
 from agentgym.tools.browser.transport import Transport
 from agentgym.tools.browser.urls import AllowList
 
-QUIET = 0.06
-"""Seconds without a request after which a page is taken to stay."""
 MAX_NOTES = 6
 """Things that happened during one action and are told."""
 
@@ -42,6 +40,11 @@ class WildBrowser(ChromiumBrowser):
         stays: Actions are known not to lead to other pages, so none is waited for.
     """
 
+    quiet = 0.06
+    """Seconds without a request after which a page is taken to stay."""
+    patience = 60.0
+    """Seconds that a page which keeps asking is waited for, within the action's deadline."""
+
     def __init__(
         self,
         transport: Transport,
@@ -57,6 +60,8 @@ class WildBrowser(ChromiumBrowser):
         self._reserve = 0.2 * deadline
         self._sessions: dict[Any, Any] = {}
         """A way into each page that still works while its scripts run: it can't be made then."""
+        self._left_behind: set[Any] = set()
+        """Lost pages that are being closed."""
         self._notes: list[tuple[str, str]] = []
         """Category (or nothing) and text of what happened besides what the agent meant to do."""
 
@@ -68,9 +73,13 @@ class WildBrowser(ChromiumBrowser):
         with contextlib.suppress(Exception):  # a page that has gone already
             self._sessions[page] = await page.context.new_cdp_session(page)
 
+    def _closed(self, page: Any) -> None:
+        self._sessions.pop(page, None)
+        self._left_behind.discard(page)
+
     def _listen(self, page: Any) -> None:
         asyncio.ensure_future(self._attach(page)).add_done_callback(_read_error)
-        page.on("close", lambda _: self._sessions.pop(page, None))
+        page.on("close", self._closed)
         page.on("download", lambda _: self._note("unsupported", "That is a file to download, which is left there."))
 
     def _asked(self, dialog: Any) -> None:
@@ -117,7 +126,7 @@ class WildBrowser(ChromiumBrowser):
             raise
         except Exception as error:
             if not self._moved(error):
-                self._mend(error)
+                self._check(error)
             return None
         finally:
             self._forget()
@@ -171,9 +180,9 @@ class WildBrowser(ChromiumBrowser):
 
     async def _rest(self) -> None:
         """Waits until the page asks for nothing any more."""
-        loop = asyncio.get_running_loop()
-        while self._server.busy or loop.time() - self._server.last < QUIET:
-            await asyncio.sleep(QUIET / 4)
+        end = time.monotonic() + self.patience
+        while time.monotonic() < end and (self._server.busy or time.monotonic() - self._server.last < self.quiet):
+            await asyncio.sleep(self.quiet / 4)
         while self.left > 0:
             with contextlib.suppress(Exception):  # a page that never gets there is read as it is
                 await self.tab.handle.wait_for_load_state("domcontentloaded", timeout=250)
@@ -184,7 +193,7 @@ class WildBrowser(ChromiumBrowser):
     async def _sort_tabs(self) -> None:
         """Takes in tabs that opened, lets go those that closed, and leaves pages that may not be shown."""
         for handle in self._context.pages:
-            if all(tab.handle is not handle for tab in self._tabs):
+            if handle not in self._left_behind and all(tab.handle is not handle for tab in self._tabs):
                 await self._opened(handle)
         if any(tab.handle.is_closed() for tab in self._tabs):
             self._note("closed", "The tab was closed by its page.")
@@ -201,8 +210,9 @@ class WildBrowser(ChromiumBrowser):
             return
         problem = "" if url == BLANK else self.allow.problem(url)
         if problem:
-            lost = urlsplit(url).scheme == "chrome-error"
-            self._note("closed" if lost else "forbidden_url", "That page did not come." if lost else problem)
+            if not self._server.alive:
+                raise Fault(Boundary.TOOL, "Chromium can't reach the site server.", retryable=True)
+            self._note("forbidden_url", problem)
             await tab.handle.goto(tab.history[tab.place], wait_until="domcontentloaded")
             return
         tab.history[tab.place + 1 :] = [url]
@@ -254,6 +264,16 @@ class WildBrowser(ChromiumBrowser):
                 await self._replace()
                 self._note("closed", _LOST)
 
+    def _check(self, error: Exception) -> None:
+        """Tells a page that took no harm, which raises Failed, from one that is lost, which is replaced."""
+        try:
+            self._engine.run(self.tab.handle.evaluate("0"), 2.0)
+        except Exception as worse:
+            if not self._moved(worse):
+                self._mend(error)
+            return
+        raise Failed("not_actionable", "That could not be done on this page.")
+
     def _mend(self, error: Exception) -> None:
         """Puts an empty page in place of one that is lost. Raises Fault where the browser is lost."""
         try:
@@ -266,6 +286,7 @@ class WildBrowser(ChromiumBrowser):
 
     async def _replace(self) -> None:
         broken, self._tabs[self._active] = self.tab, LiveTab(handle=await self._context.new_page())
+        self._left_behind.add(broken.handle)
         asyncio.ensure_future(broken.handle.close()).add_done_callback(_read_error)
 
 

@@ -18,6 +18,7 @@ from agentgym.core.tasks import GeneratedTasks, Task, TaskSource
 from agentgym.environments.web.game import error_text
 from agentgym.environments.web.miniwob.experts import SOLVED
 from agentgym.environments.web.miniwob.files import HOST, FileSite, html_folder, names
+from agentgym.environments.web.miniwob.loaded import LOADED
 from agentgym.tools.browser.actions import COORDINATES, CORE
 from agentgym.tools.browser.browser import Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
@@ -30,6 +31,7 @@ RAW = Component("raw", "outcome", -1.0, 1.0, "The page's own reward when it ende
 _LEFT_OUT = ("goto", "go_back", "go_forward", "new_tab", "tab_close", "tab_focus", "report_infeasible")
 _TOOLS = tuple(tool for tool in CORE if tool.name not in _LEFT_OUT) + COORDINATES
 _START = """(seed) => {
+  __agentgymAgain();
   Math.seedrandom(seed);
   core.EPISODE_MAX_TIME = 1e8;
   core.startEpisode = () => {};
@@ -91,6 +93,9 @@ class MiniWoBGame(Game):
     blind_guess = 0.3
     """Some pages have two or three things to click, one of which is right."""
 
+    _loaded = LOADED
+    """Tasks whose page is loaded afresh for every episode."""
+
     def __init__(self, subset: str | Sequence[str] = "solved", folder: str = "") -> None:
         self._folder = html_folder(folder)
         known = names(self._folder)
@@ -139,19 +144,21 @@ class MiniWoBGame(Game):
         return Observation(f"Task: {self.state.text}\n\n{self._shown()}")
 
     def _begin(self) -> None:
-        """Loads the page afresh: what an episode leaves behind in a page shows in the next one."""
-        browser = self.browser
-        browser.restart()
-        try:
-            browser.load_page(f"http://{HOST}/miniwob/{self.state.name}.html")
-        except Refused as error:
-            raise Fault(Boundary.ENVIRONMENT, f"{self.state.name} can't be opened: {error.message}") from error
-        browser.perform(browser.handle.evaluate(_START, self.state.seed), 100)
+        """Loads the page, or starts it once more where that is known to leave nothing of the episode before."""
+        browser, name = self.browser, self.state.name
+        url = f"http://{HOST}/miniwob/{name}.html"
+        if name in self._loaded or not browser.again(url):
+            browser.restart()
+            try:
+                browser.load_page(url)
+            except Refused as error:
+                raise Fault(Boundary.ENVIRONMENT, f"{name} can't be opened: {error.message}") from error
+        browser.run_first(_START, self.state.seed, 100)
         for _ in range(100):
             if browser.probed[2]:
                 return
             browser.perform(browser.handle.evaluate("() => 0"), 100)
-        raise Fault(Boundary.ENVIRONMENT, f"{self.state.name} was not ready in time.")
+        raise Fault(Boundary.ENVIRONMENT, f"{name} was not ready in time.")
 
     def _shown(self, notice: str = "") -> str:
         """The page without its address, which tells nothing."""

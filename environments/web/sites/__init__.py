@@ -59,9 +59,10 @@ class SiteKind:
         """Raises MissingExtraError where a package is missing."""
         missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if missing:
+            packages = ", ".join(repr(name) for name in missing)  # `map` is a site here
             raise MissingExtraError(
-                f"The site {self.name!r} needs {', '.join(map(repr, missing))}, which is not installed. Install it "
-                f"with: pip install 'agentgym-kit[{self.extra}]'"
+                f"The site {self.name!r} needs {packages}, which is not installed. Install it with: "
+                f"pip install 'agentgym-kit[{self.extra}]'"
             )
 
 
