@@ -427,7 +427,9 @@ class ChromiumBrowser(Browser):
                 if item["kept"] is not None:
                     self._server.primed[without_fragment(item["url"])] = tuple(item["kept"])
                 await handle.goto(item["url"], wait_until="domcontentloaded")
-                await self._dressed(handle)
+                if not self.scripts:  # sheets decide what is shown
+                    with contextlib.suppress(Exception):  # those that don't come are left out
+                        await handle.wait_for_load_state("load", timeout=1000 * LOADED)
             if item["values"]:
                 await handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
                 await handle.evaluate(page_scripts.REFILL, item["values"])
