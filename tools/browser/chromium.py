@@ -439,6 +439,7 @@ class ChromiumBrowser(Browser):
                 if item["kept"] is not None:
                     self._server.primed[without_fragment(item["url"])] = tuple(item["kept"])
                 await handle.goto(item["url"], wait_until="domcontentloaded")
+                await self._dressed(handle)
             if item["values"]:
                 await handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
                 await handle.evaluate(page_scripts.REFILL, item["values"])
