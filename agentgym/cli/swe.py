@@ -109,10 +109,14 @@ def export(
     """Write tasks as rows that SWE-bench's readers understand."""
     import json
 
+    from agentgym.core.errors import ConfigError
     from agentgym.environments.swe.tasks import load, row
 
     dataset = load(tasks)
-    with out.open("w", encoding="utf-8") as file:
-        for bug in dataset.bugs.values():
-            file.write(json.dumps(row(dataset, bug)) + "\n")
+    text = "".join(json.dumps(row(dataset, bug)) + "\n" for bug in dataset.bugs.values())
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out {out} can't be written: {error.strerror}.") from error
     print(f"{len(dataset.bugs)} rows in {out}")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from agentgym.core.actions import Action, Tool
+from agentgym.core.errors import ConfigError
 from agentgym.core.game import Capabilities, Game, Observation, Outcome
 from agentgym.core.rewards import RewardScheme
 from agentgym.core.seeding import digest
@@ -75,6 +76,7 @@ class SWEGame(Game):
         command_timeout: Seconds that one ``bash`` command may take.
 
     Raises:
+        ConfigError: ``packages`` is no list, or ``command_timeout`` not above 0.
         UnsupportedError: No sandbox that isolates works on this host; says how to fix that.
     """
 
@@ -102,6 +104,10 @@ class SWEGame(Game):
         backend: str = "auto",
         command_timeout: float = 20.0,
     ) -> None:
+        if isinstance(packages, str) or not command_timeout > 0:
+            raise ConfigError(
+                f"Expected a list of packages and a command_timeout above 0, got {packages!r}, {command_timeout!r}."
+            )
         self._tasks = tasks
         self._packages = tuple(packages)
         self._backend = self._resolve(backend)

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from agentgym.core.env import AgentEnv
+from agentgym.core.errors import ConfigError
 from agentgym.environments.swe.build import issue
 from agentgym.environments.swe.tasks import load
 
@@ -24,11 +28,20 @@ def test_mistakes_of_a_user_are_one_line(tmp_path: Path) -> None:
         (("build", "--package", str(tmp_path)), "no git repository"),
         (("build", "--package", "toolz==1.2.0", "--split", "trian"), "train"),
         (("verify", "--tasks", "nowhere.json"), "neither"),
+        (("export", "--out", str(tmp_path)), "can't be written"),
     ):
         assert words in _errors(*arguments)
     bad = tmp_path / "bad.json"
     bad.write_text("[1")
     assert "not JSON" in _errors("build", "--package", "toolz==1.2.0", "--out", str(bad))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"packages": "tinykit"}, {"command_timeout": 0.0}, {"command_timeout": float("nan")}]
+)
+def test_arguments_of_the_environment_are_checked(wrong: dict) -> None:
+    with pytest.raises(ConfigError, match="Expected a list of packages and a command_timeout above 0"):
+        AgentEnv("agentgym.environments.swe.game:SWEGame", **wrong)
 
 
 def test_a_writer_may_not_give_the_place_away() -> None:
