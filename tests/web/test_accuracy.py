@@ -21,14 +21,17 @@ NAMED = WIDGETS | {"heading", "image", "Iframe", "progressbar", "meter"}
 """Roles that are printed by name; the others' contents are lines of their own."""
 ALIKE = {"LayoutTable": "table", "LayoutTableRow": "row", "LayoutTableCell": "cell"}
 UNPRINTED = {"LabelText", "group"}
-"""Never printed: labels are part of their control's name, and every box that scrolls is a group to Chromium."""
+"""Never printed: labels are part of their control's name, and every box that scrolls is a group to Chromium.
+
+Neither are images without a name, which to Chromium generated ones are too.
+"""
 
 
 def printed(found):
     return [
         (ALIKE.get(role, role), " ".join(name.split()) if role in NAMED else "")
         for role, name in found
-        if role not in UNPRINTED
+        if role not in UNPRINTED and (role, name) != ("image", "")
     ]
 
 
