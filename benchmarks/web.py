@@ -103,7 +103,7 @@ def observations() -> None:
 
 def together(episodes: list[list[str]], count: int) -> tuple[list[float], list[float], float]:
     """Resets and steps of several environments at once, and the seconds that all of it took."""
-    envs = [agentgym.make(ENV, backend="chromium") for _ in range(count)]
+    envs = [agentgym.make(ENV, backend="chromium", sites=("book",)) for _ in range(count)]
     for env in envs:
         env.reset(seed=0)
     found: list[tuple[list[float], list[float]]] = []
@@ -129,7 +129,7 @@ def chromium(episodes: list[list[str]]) -> None:
     report("chromium: reset, median", 1e3 * float(np.median(resets)), 60, "ms", at_most=True)
     resets, steps, whole = together(episodes, 4)
     report("chromium: steps, four environments, resets included", len(steps) / whole, 20, "steps/s")
-    env = agentgym.make(ENV, backend="chromium")
+    env = agentgym.make(ENV, backend="chromium", sites=("book",))
     env.reset(seed=0)
     browser = env.game.browser  # type: ignore[attr-defined]
     times = []
@@ -159,7 +159,7 @@ def footprint() -> tuple[float, int]:
 
 
 def memory(count: int) -> None:
-    envs = [agentgym.make(ENV, backend="chromium") for _ in range(count)]
+    envs = [agentgym.make(ENV, backend="chromium", sites=("book",)) for _ in range(count)]
     for seed, env in enumerate(envs):
         env.reset(seed=seed)
     report(f"chromium: {count} environments, browser and driver", footprint()[0], 2_000, "MB", at_most=True)
@@ -171,7 +171,7 @@ def soak(episodes: int) -> None:
     """Memory and processes while episodes go by, three steps each: the last quarter beside the second."""
     import psutil
 
-    env = agentgym.make(ENV, backend="chromium")
+    env = agentgym.make(ENV, backend="chromium", sites=("book",))
     seen: list[tuple[float, int, float]] = []
     for seed in range(episodes):
         env.reset(seed=seed)
@@ -234,7 +234,7 @@ def main() -> int:
         without_browser(site, options.episodes)
     observations()
     if options.chromium:
-        chromium(recorded(options.chromium))
+        chromium(recorded(options.chromium, sites=("book",)))
     if options.miniwob:
         miniwob(options.miniwob)
     if options.many:
