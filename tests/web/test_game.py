@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import agentgym
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.goals import Answer, Goal, Place, Want, form_share, right_answer, standing
+from agentgym.environments.web.sites import FIRST_PARTY
 from agentgym.environments.web.sites.book import make_site
 from agentgym.environments.web.sites.book.world import golden
 from agentgym.environments.web.sites.changes import Change
@@ -38,7 +39,7 @@ def test_the_conformance_suite():
     check_agent_env(ENV, tasks=6, cheat_tasks=25)
 
 
-@pytest.mark.parametrize("name", [item.name for item in templates()])
+@pytest.mark.parametrize("name", [item.name for item in templates(FIRST_PARTY)])
 def test_templates_are_solved_and_don_t_hold_at_reset(name):
     env = agentgym.make(ENV, templates=(name,))
     for number in range(4):
@@ -65,7 +66,7 @@ def test_splits_share_neither_worlds_nor_held_out_templates(env):
         for b in seen:
             if a < b:
                 assert not seen[a][0] & seen[b][0]
-    held = {item.name for item in templates() if item.held_out}
+    held = {item.name for item in templates(FIRST_PARTY) if item.held_out}
     assert seen["templates"][1] <= held
     assert not (seen["train"][1] | seen["test"][1]) & held
 
@@ -315,7 +316,7 @@ def test_a_failing_site_is_an_observation_and_the_next_reset_works(env):
 def test_backends_are_equal_over_tasks_with_mistakes(chromium):
     text, live = agentgym.make(ENV), agentgym.make(ENV, backend="chromium")
     everything = bool(os.environ.get("AGENTGYM_TEST_WEB"))
-    for number, template in enumerate(templates()):
+    for number, template in enumerate(templates(FIRST_PARTY)):
         if not everything and number % 6:
             continue
         split = "templates" if template.held_out else "train"
@@ -357,7 +358,6 @@ def test_the_engine_agrees_with_chromium_s_own_accessibility_tree(chromium):
 
 def test_sites_are_chosen_and_wrong_ones_are_named():
     from agentgym.core.errors import ConfigError, UnknownNameError
-    from agentgym.environments.web.sites import FIRST_PARTY
     from agentgym.environments.web.tasks import WebTasks
 
     assert WebTasks().sites == FIRST_PARTY
