@@ -194,13 +194,14 @@ def _solve_number(guide: AcrossGuide, notes: Notes) -> Action:
 def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
     book, town = worlds["book"], worlds["map"]
     starts = town.rows("SELECT * FROM place WHERE category != 'Office' ORDER BY id")
-    for index in rng.permutation(len(starts)):
-        start = starts[int(index)]
-        office = nearest(town, start, "Office")[0]
-        people = book.rows("SELECT * FROM contact WHERE company = ? ORDER BY id", office["name"])
-        if len(people) == 1:
-            break
-    person, subject, body = people[0], pick(rng, _SUBJECTS), pick(rng, _BODIES)
+    start, office, person = next(
+        (start, office, people[0])
+        for start in (starts[int(index)] for index in rng.permutation(len(starts)))
+        for office in nearest(town, start, "Office")[:1]
+        for people in [book.rows("SELECT * FROM contact WHERE company = ? ORDER BY id", office["name"])]
+        if len(people) == 1
+    )
+    subject, body = pick(rng, _SUBJECTS), pick(rng, _BODIES)
     values = {"folder": "sent", "recipients": person["email"], "cc": "", "subject": subject, "body": body, "way": "",
               "about": 0}  # fmt: skip
     query = {"near": str(start["id"]), "category": "Office", "sort": "distance"}
