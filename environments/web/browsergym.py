@@ -32,8 +32,8 @@ from agentgym.core.rewards import EXECUTABLE, FORMAT, TURN_COST, Component, Rewa
 from agentgym.core.seeding import derive_rng, digest
 from agentgym.core.tasks import GeneratedTasks, Task, TaskSource
 from agentgym.tools.browser.actions import COORDINATES, CORE
-from agentgym.tools.browser.program import chromium_path
 from agentgym.tools.browser.grammar import CallFormat
+from agentgym.tools.browser.program import chromium_path
 
 REWARD = Component("reward", "outcome", -1.0, 1.0, "BrowserGym's reward of the last turn, between -1 and 1.")
 _SUITES = {"miniwob": "browsergym.miniwob", "webarena": "browsergym.webarena", "workarena": "browsergym.workarena",
