@@ -68,7 +68,15 @@ def _review(world: World, rng: np.random.Generator) -> Draft:
         must_see=True,
     )
     text = f"Which title has {row['author']}'s review of the {row['title']}? Answer with the title of the review only."
-    return Draft(text, goal, {"title": row["title"], "path": product_path(row), "answer": row["words"]})
+    notes = {"title": row["title"], "path": product_path(row), "seen": goal.evidence, "answer": row["words"]}
+    return Draft(text, goal, notes)
+
+
+def _solve_review(guide: ShopGuide, notes: Notes) -> Action:
+    if set(notes["seen"]) <= guide.seen:
+        return guide.answer(notes["answer"])
+    # The page of a product has the first reviews only.
+    return guide.find_product(notes["title"], notes["path"]) or guide.click("link", "See all reviews") or guide.away()
 
 
 # ------------------------------------------------------------------ several
@@ -180,7 +188,7 @@ TEMPLATES = (
     _shop("price", "look up", 0.3, _fact(_price), _read),
     _shop("warranty", "look up", 0.3, _fact(_warranty), _read),
     _shop("available", "look up", 0.3, _fact(_left), _read, held_out=True),
-    _shop("review", "look up", 0.4, _review, _read),
+    _shop("review", "look up", 0.4, _review, _solve_review),
     _shop("cheaper", "compare", 0.5, _cheaper, _solve_cheaper),
     _shop("extreme-price", "navigate", 0.6, _cheapest, _solve_cheapest),
     _shop("order-status", "look up", 0.4, _status, _solve_status),
