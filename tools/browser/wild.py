@@ -41,7 +41,7 @@ class WildBrowser(ChromiumBrowser):
         stays: Actions are known not to lead to other pages, so none is waited for.
     """
 
-    quiet = 0.06
+    quiet = 0.25
     """Seconds without a request after which a page is taken to stay."""
     patience = 60.0
     """Seconds that a page which keeps asking is waited for, within the action's deadline."""

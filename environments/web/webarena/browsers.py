@@ -57,7 +57,6 @@ class SiteChromium(ScriptedBrowser):
     """Chromium with scripts, in real time: after an action it waits until the page has stopped asking for things."""
 
     passed = ()
-    quiet = 0.25
     patience = 4.0
 
     def __init__(self, deployment: Deployment, *, deadline: float = 30.0) -> None:
