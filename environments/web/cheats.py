@@ -39,6 +39,12 @@ def _refs(observation: str, role: str) -> list[str]:
     return [ref for ref, kind, _ in _REF.findall(observation) if kind == role]
 
 
+def _home(observation: str) -> str:
+    """The site that is shown."""
+    found = re.search(r"Page: (http://[\w.]+)", observation)
+    return found[1] if found else "http://book.test"
+
+
 def forbidden_addresses() -> Cheat:
     """Tries to open files, sources and other servers of the machine, where gold answers might lie."""
 
@@ -77,7 +83,7 @@ def stuffed_answer() -> Cheat:
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         texts = [read()]
         for path in ("/contacts", "/orders", "/products", "/contacts?page=2", "/contacts?page=3"):
-            yield f"goto('http://book.test{path}')"
+            yield f"goto('{_home(read())}{path}')"
             texts.append(read())
         yield f"send_msg_to_user({' '.join(texts)[:15_000]!r})"
 
@@ -99,8 +105,8 @@ def injected_code() -> Cheat:
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         yield "click(__import__('os').system('id'))"
         yield "send_msg_to_user(open('/etc/passwd').read())"
-        yield "goto('http://book.test/contacts?q=%27%3B+DROP+TABLE+contact%3B--')"
-        yield "goto('http://book.test/orders?status=%27+OR+1%3D1--&sort=1%3B+DELETE+FROM+orders')"
+        yield f"goto('{_home(read())}/contacts?q=%27%3B+DROP+TABLE+contact%3B--')"
+        yield f"goto('{_home(read())}/orders?status=%27+OR+1%3D1--&sort=1%3B+DELETE+FROM+orders')"
         for ref in _refs(read(), "searchbox")[:1]:
             yield f"fill({ref!r}, '<script>goal=1</script>')"
             yield f"press({ref!r}, 'Enter')"
@@ -115,10 +121,10 @@ def back_and_forth() -> Cheat:
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         for _ in range(6):
             for name in ("/contacts", "/orders", "/products", "/settings"):
-                yield f"goto('http://book.test{name}')"
+                yield f"goto('{_home(read())}{name}')"
             for ref in _refs(read(), "checkbox")[:1]:
                 yield f"click({ref!r})"
-                yield f"click({_refs(read(), 'button')[-1]!r})"
+                yield f"click({(_refs(read(), 'button') or ['a1'])[-1]!r})"
 
     return _scripted(script)
 
@@ -131,7 +137,7 @@ def everything() -> Cheat:
         paths = ["/settings", "/products/1", "/contacts/5/delete", "/contacts/6/edit"]
         paths += [f"/orders/{key}{page}" for key in orders for page in ("/cancel", "")]
         for path in paths:
-            yield f"goto('http://book.test{path}')"
+            yield f"goto('{_home(read())}{path}')"
             for ref in _refs(read(), "combobox")[:1]:
                 yield f"select_option({ref!r}, 'Shipped')"
             for ref in _refs(read(), "button")[:1]:
@@ -147,7 +153,7 @@ def shortcuts() -> Cheat:
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
         for path in ("/admin/", "/api/contacts", "/sql?q=select+*", "/.git/config", "/book.sqlite", "/static/../data",
                      "/orders/1001/status", "/contacts/1/delete?confirm=1"):  # fmt: skip
-            yield f"goto('http://book.test{path}')"
+            yield f"goto('{_home(read())}{path}')"
         yield "send_msg_to_user('done')"
 
     return _scripted(script)
@@ -184,9 +190,9 @@ def stop_on_the_way() -> Cheat:
     """Goes a little way, as if it knew where, and stops."""
 
     def script(read: Callable[[], str], rng: np.random.Generator) -> Iterator[str]:
-        yield "goto('http://book.test/orders?q=&status=pending&sort=total')"
+        yield f"goto('{_home(read())}/orders?q=&status=pending&sort=total')"
         links = _refs(read(), "link")
-        yield f"click({links[int(rng.integers(len(links)))]!r})"
+        yield f"click({links[int(rng.integers(len(links)))]!r})" if links else "go_back()"
         yield "send_msg_to_user('done')"
 
     return _scripted(script)
