@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -13,7 +14,7 @@ from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
 from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
 
-GENERATOR = 1
+GENERATOR = 2
 """Raised when what is below changes what a world holds."""
 VISITOR, MODERATOR = 1, 2
 """Keys of the member who visits, and of the one who may lock, move and approve."""
@@ -115,7 +116,7 @@ class _Maker:
         if number % 7 == 3:
             posters.append(VISITOR)  # the last word
         begun = self.now - timedelta(days=int(self.rng.integers(3, 300)), minutes=int(self.rng.integers(600)))
-        slug = "".join(char if char.isalnum() else "-" for char in subject.lower()).strip("-").replace("--", "-")
+        slug = re.sub(r"[^a-z0-9]+", "-", re.sub(r"[^a-z0-9 -]", "", subject.lower())).strip("-")  # as the forum itself
         locked = number % 11 == 5
         topic = self.rows.put(
             "forum_conversation_topic", subject=subject, slug=slug, forum_id=forum, poster_id=posters[0], approved=1,

@@ -15,7 +15,7 @@ from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.sites.changes import watch
 from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
 
-GENERATOR = 1
+GENERATOR = 2
 """Raised when what is below changes what a world holds."""
 VISITOR, CLERK = 1, 2
 """Keys of the customer who visits the shop, and of the one who works in its dashboard."""
