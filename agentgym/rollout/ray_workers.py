@@ -9,8 +9,10 @@ import asyncio
 import itertools
 import os
 import platform
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from agentgym.core.errors import AgentGymError, ConfigError
 from agentgym.rollout.crew import Crew
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from agentgym.rollout.run import RunConfig
 
 _START_SECONDS = 600.0
+_KNOCK_SECONDS = 5.0
 
 
 def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, StartWorker]:
@@ -33,6 +36,7 @@ def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, Start
     import ray
 
     if not ray.is_initialized():
+        _knock(where.address or os.environ.get("RAY_ADDRESS", ""))
         try:
             ray.init(address=where.address or None, log_to_driver=False, logging_level="warning")
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -52,6 +56,21 @@ def start(config: RunConfig, where: Where, concurrency: int) -> tuple[int, Start
         return RayWorker(ray, actor.remote(config))
 
     return count, begin
+
+
+def _knock(address: str) -> None:
+    """Raises ConfigError where nothing listens at an address: Ray itself would try for minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(f"{address!r} is no address of a Ray cluster, such as ray://host:10001.") from None
+    if not host or not port:
+        return  # a word such as "auto"
+    try:
+        socket.create_connection((host, port), timeout=_KNOCK_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(f"There is no Ray cluster at {address}: {error}") from None
 
 
 class Actor:

@@ -107,3 +107,14 @@ def test_mistakes_reach_the_user(cluster, tmp_path):
     wrong = RunConfig("agentgym/ShoppingTiny-v0", PolicySpec("scripted", {"mistake_rate": 7}), episodes=4)
     with pytest.raises(ConfigError, match="mistake_rate must be a probability"):
         asyncio.run(run(wrong, tmp_path, workers="ray:1"))
+
+
+@pytest.mark.parametrize(("workers", "variable"), [("ray://127.0.0.1:9", ""), ("ray", "127.0.0.1:9")])
+def test_a_cluster_that_is_not_there_is_one_line_at_once(tmp_path, workers, variable):
+    command = [sys.executable, "-m", "agentgym.cli.main", "rollout", "--env", "ShoppingTiny-v0", "--policy", "scripted"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "RAY_ADDRESS": variable}
+    command += ["--out", str(tmp_path / "run"), "--workers", workers]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "There is no Ray cluster at" in done.stderr
+    assert not (tmp_path / "run").exists()
