@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from agentgym.policies.vllm.common import Output, VLLMPolicy, is_plain, load_tok
 
 GENERATE, COMPLETIONS = "/inference/v1/generate", "/v1/completions"
 
+AWAY = 30.0
+"""Seconds for which a server that was given up is asked last."""
 _CERTAIN = 1e-3
 """Nats from 0 up to which the log-probability of a token that was drawn among one is that of a certain one."""
 
@@ -61,6 +64,8 @@ class ServerPolicy(VLLMPolicy):
         history: str = "template",
     ) -> None:
         loop = LoopThread("vllm servers")
+        self._away: dict[str, float] = {}
+        """Servers that were given up, and until when others are asked first."""
         self._clients: dict[str, JsonClient] = {}
         try:
             for url in urls:
@@ -103,13 +108,18 @@ class ServerPolicy(VLLMPolicy):
                 "This vLLM server returns log-probabilities before temperature, top-k and top-p. Start it with"
                 " --logprobs-mode processed_logprobs, or sample with temperature 1, top_p 1 and top_k 0."
             )
-        urls = self.order(request.episode_id)
-        for url in urls[:-1]:
+        now = time.monotonic()
+        urls = sorted(self.order(request.episode_id), key=lambda url: self._away.get(url, 0.0) > now)
+        for place, url in enumerate(urls, 1):
             try:
-                return await self._ask(self._clients[url], prompt, self._parameters(request))
+                output = await self._ask(self._clients[url], prompt, self._parameters(request))
+                self._away.pop(url, None)
+                return output
             except GivenUp:
-                continue
-        return await self._ask(self._clients[urls[-1]], prompt, self._parameters(request))
+                self._away[url] = time.monotonic() + AWAY
+                if place == len(urls):
+                    raise
+        raise AssertionError("the last server answers or raises")
 
     async def _ask(self, client: JsonClient, prompt: Sequence[int], parameters: dict[str, Any]) -> Output:
         if self._path == GENERATE:
