@@ -58,6 +58,8 @@ class Episode:
         self.timing = attempt.timing
         self.injection = setup.injection if setup.injection.per_turn else None
         self.blocking = bool(type(env.game).capabilities.blocking)
+        self.screenshots = setup.screenshots if setup.screenshots is not None and env.game.has_pictures else None
+        """Where pictures go."""
         self.lost = False
         """A call of the environment did not return: it can't be used or asked any more."""
         self.written = 0
@@ -108,7 +110,8 @@ class Episode:
         record.difficulty, record.reference = env.task.difficulty, dict(env.task.reference)
         record.final_observation = observation
         self.state_key: str = info["state_key"]
-        await self._picture()
+        if self.screenshots is not None:
+            await self._picture(self.screenshots)
         tools = env.tools if env.action_format.structured else ()
         self.stop = env.stop
         self.tools = tools
@@ -180,15 +183,14 @@ class Episode:
         record.truncation_reason = info.get("truncation_reason", "")
         self.state_key = info["state_key"]
         self.success = info.get("success", self.success)
-        await self._picture()
+        if self.screenshots is not None:
+            await self._picture(self.screenshots)
 
-    async def _picture(self) -> None:
-        """Stores what a person would see now, where that is wanted."""
-        folder, game, record = self.attempt.setup.screenshots, self.env.game, self.trajectory
-        if folder is None or not game.has_pictures:
-            return
+    async def _picture(self, folder: Path) -> None:
+        """Stores what a person would see now."""
+        record = self.trajectory
         try:
-            data = await self._call(game.screenshot, "screenshot")
+            data = await self._call(self.env.game.screenshot, "screenshot")
         except Fault as fault:  # a picture is no part of the episode
             _log.warning("No picture of %s after %d turns: %s", record.trajectory_id, len(record.turns), fault.message)
             return
