@@ -39,7 +39,9 @@ _FLAGS = (
     "--no-sandbox",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     f"--disable-features={','.join(_OFF)}",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # or scripts reach ports of this machine
+    # Or scripts reach ports of this machine; the headless shell knows the first name, the whole browser the second.
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--dns-prefetch-disable",
     "--font-render-hinting=none",
     "--disable-lcd-text",
