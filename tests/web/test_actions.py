@@ -259,3 +259,17 @@ def test_what_a_field_takes(html, text, value, refused):
     element = next(item for item in parse_html(html).elements if item.tag in ("input", "textarea"))
     found, problem = accept(element, text)
     assert (found, bool(problem)) == (value, refused)
+
+
+@pytest.mark.parametrize(
+    ("base", "href", "whole"),
+    [
+        ("http://a.test/x", "y?", "http://a.test/y?"),
+        ("http://a.test/x?q=1", "?", "http://a.test/x?"),
+        ("http://a.test/x?q=1", "", "http://a.test/x?q=1"),
+        ("http://a.test/x", "http://A.test/c?#f", "http://a.test/c?#f"),
+        ("http://a.test/x", "#f?g", "http://a.test/x#f?g"),
+    ],
+)
+def test_an_empty_query_stays(base, href, whole):
+    assert resolve(base, href) == whole

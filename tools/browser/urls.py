@@ -20,8 +20,10 @@ _CONTROL = re.compile(r"[\t\n\r]")
 def resolve(base: str, href: str) -> str:
     """An address relative to ``base``, written as a browser writes it. What can't be read comes back as it is."""
     href = _CONTROL.sub("", href).strip("".join(map(chr, range(33))))
+    if href.partition("#")[0] == "?":
+        base = base.partition("#")[0].partition("?")[0]
     try:
-        return normalise(urljoin(base, href))
+        return normalise(_keep_query(urljoin(base, href), href))
     except ValueError:
         return href
 
@@ -36,7 +38,7 @@ def normalise(url: str) -> str:
     if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
         host += f":{port}"
     user = parts.netloc.rpartition("@")[0]
-    return urlunsplit(
+    whole = urlunsplit(
         SplitResult(
             parts.scheme,
             f"{user}@{host}" if user else host,
@@ -45,6 +47,14 @@ def normalise(url: str) -> str:
             quote(parts.fragment, safe=_SAFE_QUERY + "'#"),
         )
     )
+    return _keep_query(whole, url)
+
+
+def _keep_query(url: str, written: str) -> str:
+    """``url`` with the empty query that stands in ``written``, as forms without fields send one: Python drops it."""
+    before, hash_sign, fragment = url.partition("#")
+    lost = "?" in written.partition("#")[0] and "?" not in before
+    return f"{before}?{hash_sign}{fragment}" if lost else url
 
 
 def without_fragment(url: str) -> str:
