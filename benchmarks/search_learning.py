@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from agentgym.cli.options import key_values
-from agentgym.evaluation.chart import Curve, line_chart
+from agentgym.evaluation.chart import line_chart
 from agentgym.evaluation.report import Report, Table
 from agentgym.training.config import load
+from agentgym.training.curves import curves
 from agentgym.training.metrics import read_metrics
 
 SETTINGS = Path(__file__).parents[1] / "examples" / "search_tiny.toml"
@@ -111,22 +112,6 @@ def gains(runs: Mapping[str, Sequence[Path]]) -> Table:
         each = " ".join(f"{value:+.2f}" for value in added)
         rows.append([name, f"{np.mean(added):+.3f}", each, f"{seconds:.0f}"])
     return Table(["method", "sampled F1 gained", "of each seed", "CPU seconds of RL"], rows)
-
-
-def curves(runs: Mapping[str, Sequence[Path]], phase: str, key: str, smooth: int = 1) -> list[Curve]:
-    """Mean over seeds, with the band from the lowest to the highest."""
-    found = []
-    for name, paths in runs.items():
-        per_seed = [{row["step"]: row[key] for row in read_metrics(path, phase) if key in row} for path in paths]
-        x = sorted(set.intersection(*map(set, per_seed)))
-        values = np.array([_smooth([rows[step] for step in x], smooth) for rows in per_seed])
-        band = (values.min(0).tolist(), values.max(0).tolist()) if len(paths) > 1 else ((), ())
-        found.append(Curve(name, x, values.mean(0).tolist(), *band))
-    return found
-
-
-def _smooth(values: Sequence[float], width: int) -> list[float]:
-    return [float(np.mean(values[max(i - width + 1, 0) : i + 1])) for i in range(len(values))]
 
 
 def report(runs: Mapping[str, Sequence[Path]]) -> str:

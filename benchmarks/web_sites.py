@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from web import recorded
 
 import agentgym
 from agentgym.core.env import AgentEnv
@@ -20,20 +21,6 @@ from agentgym.tools.browser import text
 
 ENV = "agentgym/Web-v0"
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def recorded(site: str, episodes: int) -> list[list[str]]:
-    env = agentgym.make(ENV, sites=(site,))
-    found: list[list[str]] = []
-    for seed in range(episodes):
-        env.reset(seed=seed)
-        messages: list[str] = []
-        while env.running:
-            messages.append(env.expert_message())
-            env.step(messages[-1])
-        found.append(messages)
-    env.close()
-    return found
 
 
 def worker_seconds(env: AgentEnv) -> float:
@@ -50,7 +37,7 @@ def main() -> None:
     parser.add_argument("--site", default="shop")
     parser.add_argument("--episodes", type=int, default=60)
     options = parser.parse_args()
-    episodes = recorded(options.site, options.episodes)
+    episodes = recorded(options.episodes, sites=(options.site,))
     env = agentgym.make(ENV, sites=(options.site,))
     env.reset(seed=0)
     text._remembered.cache_clear()

@@ -26,6 +26,7 @@ from agentgym.evaluation.chart import Curve, line_chart
 from agentgym.evaluation.report import Report, Table
 from agentgym.rollout.batch import to_batch
 from agentgym.training.config import load
+from agentgym.training.curves import curves
 from agentgym.training.metrics import read_metrics
 
 SETTINGS = Path(__file__).with_name("shopping_tiny.toml")
@@ -120,23 +121,6 @@ def table(runs: Mapping[str, Sequence[Path]]) -> Table:
             score, turns = (np.mean([row[key] for row in found]) for key in ("score", "turns"))
             rows.append([name, kind, f"{success.mean():.3f}", spread, f"{score:.3f}", f"{turns:.2f}"])
     return Table(["policy", "actions", "success", "95% interval", "score", "turns"], rows)
-
-
-def curves(runs: Mapping[str, Sequence[Path]], phase: str, key: str, smooth: int = 1) -> list[Curve]:
-    """Mean over seeds with the band from the lowest to the highest; ``smooth`` averages over that many updates."""
-    found = []
-    for name, paths in runs.items():
-        # an update without any signal has no entropy or clip fraction
-        per_seed = [{row["step"]: row[key] for row in read_metrics(path, phase) if key in row} for path in paths]
-        x = sorted(set.intersection(*map(set, per_seed)))
-        values = np.array([_smooth([rows[step] for step in x], smooth) for rows in per_seed])
-        band = (values.min(0).tolist(), values.max(0).tolist()) if len(paths) > 1 else ((), ())
-        found.append(Curve(name, x, values.mean(0).tolist(), *band))
-    return found
-
-
-def _smooth(values: Sequence[float], width: int) -> list[float]:
-    return [float(np.mean(values[max(i - width + 1, 0) : i + 1])) for i in range(len(values))]
 
 
 def sample_episode(path: Path, settings: Mapping[str, Any]) -> tuple[Any, list[float]]:

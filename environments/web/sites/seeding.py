@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentgym.environments.shopping.catalog.cache import built_once, cache_root
+from agentgym.environments.web.sites.changes import watch
 from agentgym.environments.web.sites.worker import built
 
 _FILE = "base"
@@ -56,6 +57,17 @@ def kept_world(name: str, versions: str, number: int, make: Callable[[], bytes])
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(zlib.compress(data, 1))
         Path(file.name).replace(path)
+    return data
+
+
+def filled(base: bytes, fill: Callable[[sqlite3.Connection], object]) -> bytes:
+    """A database with what ``fill`` puts into it, and its log of changes installed and empty."""
+    db = sqlite3.connect(":memory:")
+    db.deserialize(base)
+    fill(db)
+    watch(db)
+    data = db.serialize()
+    db.close()
     return data
 
 

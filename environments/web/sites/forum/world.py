@@ -11,8 +11,7 @@ from importlib.metadata import version
 import numpy as np
 
 from agentgym.core.seeding import derive_rng
-from agentgym.environments.web.sites.changes import watch
-from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
+from agentgym.environments.web.sites.seeding import Rows, base_database, filled, kept_world
 
 GENERATOR = 2
 """Raised when what is below changes what a world holds."""
@@ -56,13 +55,7 @@ def _make(world: int, versions: str) -> bytes:
     base = base_database("forum", "agentgym.environments.web.sites.forum.inside:make", versions)
     rng = derive_rng("web forum", world)
     now = datetime(2026, 1, 6, 15, tzinfo=UTC) + timedelta(days=int(rng.integers(300)), minutes=int(rng.integers(300)))
-    db = sqlite3.connect(":memory:")
-    db.deserialize(base)
-    _Maker(db, rng, now).fill()
-    watch(db)
-    data = db.serialize()
-    db.close()
-    return data
+    return filled(base, lambda db: _Maker(db, rng, now).fill())
 
 
 class _Maker:

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from agentgym.core.seeding import derive_rng
-from agentgym.environments.web.sites.changes import watch
-from agentgym.environments.web.sites.seeding import Rows, base_database, kept_world
+from agentgym.environments.web.sites.seeding import Rows, base_database, filled, kept_world
 
 GENERATOR = 2
 """Raised when what is below changes what a world holds."""
@@ -64,14 +63,7 @@ def _make(world: int, versions: str) -> bytes:
     base = base_database("shop", "agentgym.environments.web.sites.shop.inside:make", versions)
     rng = derive_rng("web shop", world)
     now = datetime(2026, 1, 5, 10, tzinfo=UTC) + timedelta(days=int(rng.integers(300)), minutes=int(rng.integers(480)))
-    db = sqlite3.connect(":memory:")
-    db.deserialize(base)
-    maker = _Maker(db, rng, now)
-    maker.fill()
-    watch(db)
-    data = db.serialize()
-    db.close()
-    return data
+    return filled(base, lambda db: _Maker(db, rng, now).fill())
 
 
 class _Maker:
