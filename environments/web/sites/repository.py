@@ -42,7 +42,8 @@ def git_files(commits: Sequence[Commit]) -> dict[str, bytes]:
             (folder / empty).mkdir(parents=True)
         (folder / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
         (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n")
-        _git(folder, "-c", "fastimport.unpackLimit=0", "fast-import", "--quiet", data=_stream(commits))
+        no_log = ("-c", "core.logAllRefUpdates=false")  # a reflog holds the time of day and the name of this machine
+        _git(folder, *no_log, "-c", "fastimport.unpackLimit=0", "fast-import", "--quiet", data=_stream(commits))
         _git(folder, "read-tree", "HEAD")
         found = sorted(path for path in folder.rglob("*") if path.is_file())
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
@@ -61,7 +62,7 @@ def _git(folder: Path, *arguments: str, data: bytes = b"") -> None:
     )
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip()
-        raise ConfigError(f"git {arguments[0]} failed: {words}")
+        raise ConfigError(f"git {' '.join(arguments)} failed: {words}")
 
 
 def _stream(commits: Sequence[Commit]) -> bytes:
