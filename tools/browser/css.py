@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,10 +26,11 @@ MAX_RULES = 5_000
 
 MAX_SHEETS = 1_000_000
 """Characters of all sheets of a page together; what goes beyond says nothing."""
-MAX_STEPS = 30_000_000
-"""Steps that matching one selector may take at worst; one that could take more matches nothing."""
-MAX_SECONDS = 3.0
-"""Matching stops after that: a guard against pages made to be slow."""
+MAX_STEPS = 2_000_000_000
+"""Steps that matching may take for a page at worst (some seconds); a selector that could take more than are left
+matches nothing. Steps rather than seconds, so that a page reads the same on a busy machine."""
+_LOOK, _MATCH = 50, 1_000
+"""What it costs to look at an element, and to take one that matches, in steps from an element to its ancestor."""
 
 _PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position")
 _RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position", re.IGNORECASE)
@@ -87,20 +87,21 @@ def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
     own = [node.text() for node in tree.css("style")]
     rules = compiled(tuple(sheets) + tuple(own))
     styles: dict[int, Style] = {}
-    size, depth = _measure(tree) if any(rule.joints > 1 for rule in rules) else (0, 0)
-    end = time.monotonic() + MAX_SECONDS
+    size, depth = _measure(tree) if rules else (0, 0)
+    left = MAX_STEPS
     present = _present(tree) if rules else set()
     for rule in rules:
         if not rule.needs <= present:
             continue
-        if rule.joints > 1 and size * math.comb(depth, rule.joints) > MAX_STEPS:
+        steps = size * (_LOOK + (math.comb(depth, rule.joints) if rule.joints > 1 else 0))
+        if steps > left:
             continue
-        if time.monotonic() > end:
-            break
+        left -= steps
         try:
             matched = tree.css(rule.selector)
         except (SelectolaxError, ValueError, RuntimeError):
             continue
+        left -= _MATCH * len(matched)
         for node in matched:
             style = styles.get(node.mem_id)
             if style is None:
