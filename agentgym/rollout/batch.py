@@ -10,6 +10,7 @@ import numpy.typing as npt
 from agentgym.core.errors import DataError
 from agentgym.core.records import Trajectory, Turn
 from agentgym.credit import Batch
+from agentgym.rollout.garbage import seldom_collected
 
 
 def trainable(trajectory: Trajectory) -> bool:
@@ -17,6 +18,7 @@ def trainable(trajectory: Trajectory) -> bool:
     return trajectory.scored and bool(trajectory.turns)
 
 
+@seldom_collected()
 def to_batch(trajectories: Sequence[Trajectory], *, text_only: bool = False) -> Batch:
     """One batch of all trajectories, in order. Turn rewards are the attributed ones.
 

@@ -15,6 +15,7 @@ from agentgym.core.errors import ConfigError
 from agentgym.core.policy import Policy, Sampling
 from agentgym.core.records import Trajectory
 from agentgym.rollout.context import ContextStrategy
+from agentgym.rollout.garbage import seldom_collected
 from agentgym.rollout.jobs import Job
 from agentgym.rollout.lanes import Lane, Setup
 from agentgym.rollout.limits import Limits, Retries, Timing
@@ -37,8 +38,9 @@ async def play_jobs(jobs: Iterable[Job], setup: Setup, *, concurrency: int = 64)
     lanes = [Lane(setup, executor) for _ in range(concurrency)]
     played = schedule(jobs, lanes, waiting=concurrency)
     try:
-        async for item in played:
-            yield item
+        with seldom_collected():
+            async for item in played:
+                yield item
     finally:
         await played.aclose()
         executor.shutdown(wait=False)
