@@ -115,7 +115,7 @@ class _Reader:
     # ------------------------------------------------------------------ the walk
 
     def _children(self, element: Element) -> None:
-        if element.before:
+        if element.before and element.visible:
             self._text.append(element.before)
         for child in element.children:
             if isinstance(child, str):
@@ -123,7 +123,7 @@ class _Reader:
                     self._text.append(transformed(child, element) if element.transform else child)
             else:
                 self._element(child)
-        if element.after:
+        if element.after and element.visible:
             self._text.append(element.after)
 
     def _element(self, element: Element) -> None:
@@ -205,7 +205,7 @@ class _Reader:
         if self._in_row or any(actionable(item, role_of(item)) for item in element.descendants()):
             self._children(element)
         elif element.visible:
-            for line in self._namer.content(element).replace("\r\n", "\n").strip("\n").split("\n"):
+            for line in self._namer.verbatim(element).replace("\r\n", "\n").strip("\n").split("\n"):
                 self._lines.extend(_folded(line.replace("\xa0", " ").rstrip()))
         self._break()
 
