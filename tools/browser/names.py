@@ -220,7 +220,7 @@ class Namer:
         if element.before and seen:
             parts.append(element.before)
             start += 1
-        for child in element.children:
+        for child in element.reading:
             if isinstance(child, str):
                 if not seen or (not forced and folds(element)):
                     parts.append("")
@@ -233,10 +233,10 @@ class Namer:
                     self._gather_child(child, parts, skip, forced)
                 else:
                     parts.append(_GONE)
-        if laid_out and element.before and len(parts) > start:
+        if element.before and seen and (laid_out or element.boxes & 1) and len(parts) > start:
             parts.insert(start, " ")
         if element.after and seen:
-            parts.append(" " + element.after if laid_out else element.after)
+            parts.append(" " + element.after if laid_out or element.boxes & 2 else element.after)
 
     def _gather_child(self, child: Element, parts: list[str], skip: Element | None, forced: bool) -> None:
         if child.tag == "br":
