@@ -51,15 +51,12 @@ class Element:
     """One element with the few computed styles that matter to a reader."""
 
     __slots__ = (
-        "after",
         "attrs",
-        "before",
-        "boxes",
         "children",
         "depth",
         "display",
+        "generated",
         "index",
-        "marks",
         "parent",
         "reading",
         "role",
@@ -83,13 +80,8 @@ class Element:
         self.visible: bool = parent.visible if parent is not None else True
         """CSS ``visibility``, which children may turn on again; ``display`` says whether there is a box at all."""
         self.transform: str = parent.transform if parent is not None else ""
-        self.before = ""
-        self.after = ""
-        """Generated text as names have it."""
-        self.boxes = 0
-        """1: ``::before`` is a box of its own; 2: ``::after`` is."""
-        self.marks: tuple[str, str] | None = None
-        """Both as a reader sees them, where that differs."""
+        self.generated: generated.Texts | None = None
+        """What ``::before`` and ``::after`` say, where they say anything."""
 
     def elements(self) -> Iterator[Element]:
         """Child elements."""
@@ -299,20 +291,20 @@ class _Builder:
         kept = self._generated.setdefault(element.index, {})
         for which, settings in more.items():
             kept[which] = {**kept.get(which, {}), **settings}
-        for bit, which in ((1, "before"), (2, "after")):
+        for which in ("before", "after"):
             if which in kept:
-                self._pseudo(element, bit, which, kept)
+                self._pseudo(element, which, kept)
 
-    def _pseudo(self, element: Element, bit: int, which: str, kept: dict[str, dict[str, Any]]) -> None:
+    def _pseudo(self, element: Element, which: str, kept: dict[str, dict[str, Any]]) -> None:
         settings = kept[which]
+        made = element.generated = element.generated or generated.Texts()
         shown = settings.get("display") != "none" and settings.get("visibility", "visible") == "visible"
         text = settings.get("content", "") if shown else ""
+        apart = settings.get("display", "inline") not in ("inline", "contents") or css.is_apart(settings)
         if settings.get("display") == "none":
             del kept[which]
         self._dynamic |= not isinstance(text, str)
-        setattr(element, which, text if isinstance(text, str) else "")
-        apart = settings.get("display", "inline") not in ("inline", "contents") or css.is_apart(settings)
-        element.boxes |= bit if apart else 0
+        made.put(which, text if isinstance(text, str) else "", apart=apart)
 
     def _own(self) -> None:
         """Brings what ``aria-owns`` names to its owner. The first owner has it, and nothing owns what it lies in."""

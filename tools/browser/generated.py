@@ -8,6 +8,7 @@ alternative text for the text; a reader of the page sees it the other way round.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,26 @@ def parsed(text: str) -> Content:
     return content(tinycss2.parse_component_value_list(text, skip_comments=True))
 
 
+@dataclass(slots=True)
+class Texts:
+    """What an element's ``::before`` and ``::after`` say: to names, and to a reader of the page."""
+
+    before: str = ""
+    after: str = ""
+    shown_before: str = ""
+    shown_after: str = ""
+    before_apart: bool = False
+    """Whether it is a box of its own."""
+    after_apart: bool = False
+
+    def put(self, which: str, text: str, shown: str | None = None, *, apart: bool = False) -> None:
+        """Sets the texts of ``before`` or ``after``."""
+        if which == "before":
+            self.before, self.shown_before, self.before_apart = text, text if shown is None else shown, apart
+        else:
+            self.after, self.shown_after, self.after_apart = text, text if shown is None else shown, apart
+
+
 class Generator:
     """Works out the contents of a page's elements, in document order.
 
@@ -68,7 +89,7 @@ class Generator:
         """Quotes that are open."""
 
     def run(self, elements: Sequence[Element]) -> None:
-        """Sets ``before`` and ``after`` (for names) and ``marks`` (for readers)."""
+        """Sets the texts that the elements generate."""
         opened: list[Element] = []
         gone = None
         for element in elements:
@@ -88,14 +109,12 @@ class Generator:
         if mine is not None:
             self._count(mine.get("", {}), element.depth)
             if "before" in mine:
-                element.before, shown = self._texts(element, mine["before"], 1)
-                element.marks = (shown, element.after)
+                self._say(element, "before", mine["before"])
 
     def _after(self, element: Element) -> None:
         mine = self._settings.get(element.index)
         if mine is not None and "after" in mine:
-            element.after, shown = self._texts(element, mine["after"], 2)
-            element.marks = ((element.marks or (element.before,))[0], shown)
+            self._say(element, "after", mine["after"])
 
     # ------------------------------------------------------------------ counters
 
@@ -127,19 +146,18 @@ class Generator:
 
     # ------------------------------------------------------------------ texts
 
-    def _texts(self, element: Element, settings: Mapping[str, Any], bit: int) -> tuple[str, str]:
-        """Text for names and text for readers."""
+    def _say(self, element: Element, which: str, settings: Mapping[str, Any]) -> None:
         self._count(settings, element.depth + 1)
         pieces = settings.get("content", "") if settings.get("visibility", "visible") == "visible" else ""
-        if isinstance(pieces, str):
-            return pieces, pieces
+        made = element.generated
+        if made is None or isinstance(pieces, str):
+            return
         told: list[str] = []
         shown: list[str] = []
         alternative = False
         for piece in pieces:
             if piece == ("/",):
                 alternative = True
-                element.boxes |= bit
                 told.clear()
                 continue
             text = piece if isinstance(piece, str) else self._text(element, piece)
@@ -147,7 +165,8 @@ class Generator:
                 told.append(text)
             if not alternative:
                 shown.append(text)
-        return "".join(told), "".join(shown)
+        apart = alternative or (made.before_apart if which == "before" else made.after_apart)
+        made.put(which, "".join(told), "".join(shown), apart=apart)
 
     def _text(self, element: Element, piece: tuple[str, ...]) -> str:
         kind = piece[0]

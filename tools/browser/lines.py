@@ -115,17 +115,17 @@ class _Reader:
     # ------------------------------------------------------------------ the walk
 
     def _children(self, element: Element) -> None:
-        before, after = element.marks or (element.before, element.after)
-        if before and element.visible:
-            self._text.append(before)
+        made = element.generated if element.visible else None
+        if made is not None:
+            self._text.append(made.shown_before)
         for child in element.reading:
             if isinstance(child, str):
                 if element.visible and not folds(element):
                     self._text.append(transformed(child, element) if element.transform else child)
             else:
                 self._element(child)
-        if after and element.visible:
-            self._text.append(after)
+        if made is not None:
+            self._text.append(made.shown_after)
 
     def _element(self, element: Element) -> None:
         if hidden(element):

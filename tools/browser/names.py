@@ -194,6 +194,8 @@ class Namer:
         """
         parts = self._parts(element, skip, even_hidden)
         count = len(parts)
+        if count == 1:
+            return parts[0]
         return "".join(
             part
             for i, part in enumerate(parts)
@@ -214,12 +216,11 @@ class Namer:
         self._left -= 1
         if self._left < 0:
             return
-        laid_out = element.display in _LAID_OUT
         seen = forced or element.visible
+        made = element.generated if seen else None
+        if made is not None and made.before:
+            parts.append(made.before)
         start = len(parts)
-        if element.before and seen:
-            parts.append(element.before)
-            start += 1
         for child in element.reading:
             if isinstance(child, str):
                 if not seen or (not forced and folds(element)):
@@ -233,10 +234,13 @@ class Namer:
                     self._gather_child(child, parts, skip, forced)
                 else:
                     parts.append(_GONE)
-        if element.before and seen and (laid_out or element.boxes & 1) and len(parts) > start:
+        if made is None:
+            return
+        laid_out = element.display in _LAID_OUT
+        if made.before and (laid_out or made.before_apart) and len(parts) > start:
             parts.insert(start, " ")
-        if element.after and seen:
-            parts.append(" " + element.after if laid_out or element.boxes & 2 else element.after)
+        if made.after:
+            parts.append(" " + made.after if laid_out or made.after_apart else made.after)
 
     def _gather_child(self, child: Element, parts: list[str], skip: Element | None, forced: bool) -> None:
         if child.tag == "br":
@@ -290,7 +294,7 @@ def _apart(element: Element) -> bool:
     if element.display != "inline-block":
         return element.display not in _INLINE
     filled = any(not isinstance(child, str) or child.strip() for child in element.children)
-    return (filled and element.visible) or bool(element.before or element.after)
+    return (filled and element.visible) or element.generated is not None
 
 
 def _out_of_sight(element: Element) -> bool:

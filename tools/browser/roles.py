@@ -232,7 +232,7 @@ def _caption(element: Element) -> str:
 
 def _holds(element: Element) -> bool:
     """Whether anything in an element has a box."""
-    return bool(element.before or element.after) or any(
+    return element.generated is not None or any(
         child.display != "none" if isinstance(child, Element) else bool(child.strip(_WHITE))
         for child in element.children
     )
