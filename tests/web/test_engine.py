@@ -83,6 +83,12 @@ def test_generated_text_and_transforms_are_read():
         ("p::before{content:'*' / 'star'}", "<p>a</p>", ["*a"]),
         ("p::before{content:'*';display:none} b::before{content:'*';visibility:hidden}", "<p>a <b>b</b></p>", ["a b"]),
         ("p::before{content:'*'} p{visibility:hidden}", "<p>a</p>z", ["z"]),
+        (
+            ":root{--a:'A';--d:var(--a) 'D'} .s{--a:'S'} i::before{content:var(--a)} b::before{content:var(--no,'-') var(--d)}",
+            "<p><i></i> <span class=s><i></i></span> <b></b> <i style='--a: \"I\"'></i>",
+            ["A S -AD I"],
+        ),
+        ("i{--x:var(--x) 'x'} i::before{content:var(--x)}", "<i>k</i>", ["xxxxxk"]),
         ("", "<q>x <q>y</q></q>", ["“x ‘y’”"]),
         ("body{quotes:'<' '>'} b::before{content:open-quote} b::after{content:close-quote}", "<b>x</b>", ["<x>"]),
         ("q{quotes:none}", "<q>x</q>", ["x"]),

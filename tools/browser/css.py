@@ -35,7 +35,7 @@ MAX_SECONDS = 3.0
 """Matching stops after that: a guard against pages made to be slow."""
 
 _PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position", *generated.PROPERTIES)
-_RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position|counter-|quotes", re.IGNORECASE)
+_RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position|counter-|quotes|--", re.IGNORECASE)
 _DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
 _NEVER = re.compile(r"(?<=[\w\]\)]):not\(\s*:(?:hover|focus|active|target|focus-within|focus-visible)\s*\)")
 _PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
@@ -150,7 +150,7 @@ def _measure(tree: LexborHTMLParser) -> tuple[int, int]:
 
 
 def _set(style: Style, pseudo: str, name: str, value: Any) -> None:
-    if pseudo or name in generated.PROPERTIES:
+    if pseudo or name in generated.PROPERTIES or name.startswith("--"):
         style.more = style.more or {}
         style.more.setdefault(pseudo, {})[name] = value
     elif name == "display":
@@ -235,9 +235,8 @@ def _holds(query: str) -> bool:
 def _qualified(node: Any, order: int) -> Iterator[Rule]:
     settings: dict[bool, list[tuple[str, Any]]] = {False: [], True: []}
     for item in tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True):
-        if item.type == "declaration" and item.lower_name in _PROPERTIES:
-            value = generated.content(item.value) if item.lower_name == "content" else _value(item)
-            settings[item.important].append((item.lower_name, value))
+        if item.type == "declaration" and _ours(item):
+            settings[item.important].append((_name(item), _value(item)))
     if not settings[False] and not settings[True]:
         return
     for written in _split(tinycss2.serialize(node.prelude)):
@@ -258,7 +257,18 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
                 order += 1
 
 
-def _value(item: Any) -> str:
+def _ours(item: Any) -> bool:
+    return item.lower_name in _PROPERTIES or generated.custom(item.name, item.value)
+
+
+def _name(item: Any) -> str:
+    """Names of custom properties have upper and lower case."""
+    return str(item.name if item.name.startswith("--") else item.lower_name)
+
+
+def _value(item: Any) -> Any:
+    if item.lower_name == "content" or item.name.startswith("--"):
+        return generated.content(item.value)
     text = str(tinycss2.serialize(item.value)).strip()
     return text if item.lower_name in generated.PROPERTIES else text.lower()
 
@@ -288,6 +298,6 @@ def inline(text: str) -> Style | None:
         return None
     style = Style()
     for item in tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True):
-        if item.type == "declaration" and item.lower_name in _PROPERTIES:
-            _set(style, "", item.lower_name, _value(item))
+        if item.type == "declaration" and _ours(item):
+            _set(style, "", _name(item), _value(item))
     return style

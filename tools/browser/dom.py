@@ -24,8 +24,8 @@ MAX_DEPTH = 160
 _BLOCK = frozenset(
     _words(
         "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption"
-        " figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup"
-        " option p pre search section summary ul"
+        " figure footer foreignobject form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup"
+        " option p pre search section summary text ul"
     )
 )
 _NONE = frozenset(

@@ -7,7 +7,7 @@ alternative text for the text; a reader of the page sees it the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,18 @@ import tinycss2
 if TYPE_CHECKING:
     from agentgym.tools.browser.dom import Element
 
-Piece = str | tuple[str, ...]
+Piece = str | tuple[Any, ...]
 Content = str | tuple[Piece, ...]
 """Plain text; or texts, ``(attr, name)``, ``(counter, name, style)``, ``(counters, name, separator, style)``,
-``(open-quote,)`` and the like, and ``(/,)`` before an alternative text."""
+``(open-quote,)`` and the like, ``(var, name, fallback)``, and ``(/,)`` before an alternative text."""
 
 PROPERTIES = ("counter-reset", "counter-increment", "counter-set", "quotes")
 _QUOTES = ("“", "”", "‘", "’")
 _WORDS = ("open-quote", "close-quote", "no-open-quote", "no-close-quote")
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
           (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
+_DEEP = 5
+"""Custom properties that may be made of each other."""
 _MANY = 1_000
 """Numbers beyond it are written in digits, and no more than that many counters are nested."""
 
@@ -41,11 +43,22 @@ def content(tokens: Sequence[Any]) -> Content:
             pieces.append(("/",))
         elif token.type == "ident" and token.lower_value in _WORDS:
             pieces.append((token.lower_value,))
+        elif token.type == "function" and token.lower_name == "var":
+            names = [part.value for part in token.arguments if part.type == "ident"]
+            comma = next((i for i, part in enumerate(token.arguments) if part == ","), None)
+            pieces.append(
+                ("var", names[0] if names else "", None if comma is None else content(token.arguments[comma + 1 :]))
+            )
         elif token.type == "function" and token.lower_name in ("attr", "counter", "counters"):
             inner = [part.value for part in token.arguments if part.type in ("ident", "string")]
             if inner:
                 pieces.append((token.lower_name, *inner))
     return "".join(map(str, pieces)) if all(isinstance(piece, str) for piece in pieces) else tuple(pieces)
+
+
+def custom(name: str, tokens: Sequence[Any]) -> bool:
+    """Whether a property is one of the page's own that may be meant for ``content``."""
+    return name.startswith("--") and any(token.type == "string" for token in tokens)
 
 
 @lru_cache(maxsize=1024)
@@ -152,6 +165,7 @@ class Generator:
         made = element.generated
         if made is None or isinstance(pieces, str):
             return
+        pieces = tuple(self._expanded(element, pieces, settings, _DEEP))
         told: list[str] = []
         shown: list[str] = []
         alternative = False
@@ -168,10 +182,22 @@ class Generator:
         apart = alternative or (made.before_apart if which == "before" else made.after_apart)
         made.put(which, "".join(told), "".join(shown), apart=apart)
 
-    def _text(self, element: Element, piece: tuple[str, ...]) -> str:
+    def _expanded(self, element: Element, pieces: Content, own: Mapping[str, Any], deep: int) -> Iterator[Piece]:
+        """Pieces with the values of custom properties, which elements inherit."""
+        for piece in (pieces,) if isinstance(pieces, str) else pieces:
+            if isinstance(piece, str) or piece[0] != "var":
+                yield piece
+                continue
+            _, name, value = piece
+            holders = (self._settings.get(item.index, {}).get("", {}) for item in (element, *element.ancestors()))
+            value = next((holder[name] for holder in (own, *holders) if name in holder), value)
+            if value is not None and deep > 0:
+                yield from self._expanded(element, value, own, deep - 1)
+
+    def _text(self, element: Element, piece: tuple[Any, ...]) -> str:
         kind = piece[0]
         if kind == "attr":
-            return element.attrs.get(piece[1].lower(), "")
+            return element.attrs.get(str(piece[1]).lower(), "")
         if kind == "counter":
             value = (self._living(piece[1], element.depth + 1) or [[0, 0]])[-1][1]
             return _written(value, piece[2] if len(piece) > 2 else "decimal")

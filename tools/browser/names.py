@@ -19,7 +19,7 @@ _LAID_OUT = ("flex", "grid", "inline-flex", "inline-grid")
 """Generated text is a box of its own there."""
 _CONTROLS = ("button", "input", "meter", "progress", "select", "textarea")
 _UNTITLED = frozenset({"caption", "code", "deletion", "emphasis", "generic", "insertion", "none", "paragraph", "strong",
-                       "subscript", "superscript"})  # fmt: skip
+                       "subscript", "superscript", "time"})  # fmt: skip
 """Roles that a ``title`` describes and doesn't name (WAI-ARIA 1.2, section 5.2.8.6)."""
 _LABELLED = ("input", "select", "textarea", "meter", "progress", "output", "button")
 

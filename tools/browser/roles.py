@@ -107,7 +107,7 @@ TEXT_ENTRY = frozenset({"textbox", "searchbox", "spinbutton", "Date", "DateTime"
 NAMED_FROM_CONTENT = frozenset(
     _words(
         "button cell checkbox columnheader DisclosureTriangle gridcell heading link menuitem menuitemcheckbox"
-        " menuitemradio option radio rowheader switch tab tooltip treeitem"
+        " menuitemradio option radio rowheader switch tab term tooltip treeitem"
     )
 )
 _WHITE = " \t\n\r\f"
