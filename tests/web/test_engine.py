@@ -207,6 +207,8 @@ def test_accessible_names(html, tag, name):
         ("<table><tr><th>a<th>b<td>c</table>", "th", "rowheader"),
         ("<table><tr><th>a<td><td>c</table>", "th", "rowheader"),
         ("<table><tr><th>a<td>&nbsp;</table>", "th", "rowheader"),
+        ("<ul role=tablist><li>x</ul>", "li", "generic"),
+        ("<ul role=list><li>x</ul>", "li", "listitem"),
         ("<p></p>", "p", "generic"),
         ("<p style=display:flex>x</p>", "p", "generic"),
         ("<p><img></p>", "p", "paragraph"),

@@ -33,7 +33,6 @@ _TAGS = {
     "iframe": "Iframe",
     "ins": "insertion",
     "legend": "Legend",
-    "li": "listitem",
     "main": "main",
     "mark": "mark",
     "menu": "list",
@@ -214,6 +213,13 @@ def _labelled(element: Element) -> bool:
     return bool(attrs.get("aria-label") or attrs.get("aria-labelledby") or attrs.get("title"))
 
 
+def _item(element: Element) -> str:
+    """An item of what a page has made something else of is none."""
+    parent = element.parent
+    role = parent.attrs.get("role", "") if parent is not None and parent.tag in ("ul", "ol", "menu") else ""
+    return "generic" if role and role.lower() not in ("list", "directory") else "listitem"
+
+
 def _aside(element: Element) -> str:
     inner = not _labelled(element) and element.closest("article", "aside", "nav", "section") is not None
     return "generic" if inner else "complementary"
@@ -275,6 +281,7 @@ _RULES: dict[str, Callable[[Element], str]] = {
     "header": _edge("banner", "sectionheader"),
     "img": _image,
     "label": _label,
+    "li": _item,
     "input": _input,
     "p": _paragraph,
     "section": _section,
