@@ -227,7 +227,8 @@ class Generator:
             if value == "none":
                 return ()
             if value not in ("inherit", "unset"):
-                found = [token.value for token in tinycss2.parse_component_value_list(value) if token.type == "string"]
+                tokens: list[Any] = tinycss2.parse_component_value_list(value)
+                found = [token.value for token in tokens if token.type == "string"]
                 return found if len(found) > 1 and len(found) % 2 == 0 else _QUOTES
         return _QUOTES
 
