@@ -19,8 +19,8 @@ def nodes(document):
     found = []
 
     def walk(element):
-        for child in element.elements():
-            if hidden(child):
+        for child in element.reading:
+            if isinstance(child, str) or hidden(child):
                 continue
             role = role_of(child)
             if child.visible and role not in LEFT_OUT and not (folds(element) and child.tag != "summary"):

@@ -31,6 +31,7 @@ NEEDS = {
     "test_browsergym_live.py": ("browsergym", "BrowserGym in an environment of its own, since it pins Playwright"),
     "test_issues.py": ("roundup", "pip install 'agentgym-kit[web-sites]'"),
     "test_wiki.py": ("otterwiki", "pip install 'agentgym-kit[web-sites]'"),
+    "test_held_out.py": ("django", "pip install 'agentgym-kit[web-sites]'"),
     "test_code.py": ("klaus", "pip install 'agentgym-kit[web-sites]'"),
 }
 """Files of tests that need packages beside the pinned set: `.ci/run` installs those, and runs the files for itself."""

@@ -38,6 +38,16 @@ def same(a, b):
     return sum(block.size for block in difflib.SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks())
 
 
+def held(text, live, count, differing):
+    """Counts the nodes of the page that both browsers show, and those that are the same; notes widgets that aren't."""
+    ours = printed(nodes(_parsed(text.tab.source)[0]))
+    theirs = printed(live._run(chromium_tree(live.tab.handle)))
+    widgets = [[node for node in found if node[0] in WIDGETS] for found in (ours, theirs)]
+    count.update(pages=1, lines=max(len(ours), len(theirs)), same=same(ours, theirs))
+    if widgets[0] != widgets[1]:
+        differing.append((text.page.url, sorted(set(widgets[0]) ^ set(widgets[1]))))
+
+
 def shape(url):
     return re.sub(r"\d+", "N", url.partition("?")[0])
 
@@ -65,11 +75,7 @@ def test_lines_and_widgets_agree_with_chromium_s_accessibility_tree(chromium, na
                 if element.tag == "a" and not allow.problem(following) and shape(following) not in shapes:
                     shapes.add(shape(following))
                     todo.append(following)
-            ours, theirs = printed(nodes(document)), printed(live._run(chromium_tree(live.tab.handle)))
-            widgets = [[node for node in found if node[0] in WIDGETS] for found in (ours, theirs)]
-            count.update(pages=1, lines=max(len(ours), len(theirs)), same=same(ours, theirs))
-            if widgets[0] != widgets[1]:
-                differing.append((url, sorted(set(widgets[0]) ^ set(widgets[1]))))
+            held(text, live, count, differing)
         assert count["pages"] >= 5
         assert count["same"] / count["lines"] >= LINES, count
         assert not differing

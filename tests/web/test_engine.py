@@ -68,6 +68,50 @@ def test_generated_text_and_transforms_are_read():
     assert lines(html + "<p class=r>name</p><b>x</b><table><tr><th>head<td>v</table>") == ["name *", '"q"x', "HEAD | v"]
 
 
+@pytest.mark.parametrize(
+    ("css", "html", "expected"),
+    [
+        ("i::before{content:attr(data-x) ': ' attr(none)}", "<i data-x=Q>k</i>", ["Q: k"]),
+        ("h6{counter-increment:c 2} p::before{content:counter(c,upper-roman) ') '}", "<h6></h6><p>a</p>", ["II) a"]),
+        ("body{counter-reset:c 3} p{counter-increment:c} p::after{content:counter(c)}", "<p>a<p>b", ["a4", "b5"]),
+        (
+            "ol{counter-reset:s} li{counter-increment:s} li::before{content:counters(s,'.') ' '}",
+            "<ol><li>a<ol><li>b<li>c</ol><li>d</ol><ol><li>e</ol>",
+            ["- 1 a", "- 1.1 b", "- 1.2 c", "- 2 d", "- 1 e"],
+        ),
+        ("p{counter-increment:c} p::before{content:counter(c)}", "<p hidden>no<p>yes", ["1yes"]),
+        ("p::before{content:'*' / 'star'}", "<p>a</p>", ["*a"]),
+        ("p::before{content:'*';display:none} b::before{content:'*';visibility:hidden}", "<p>a <b>b</b></p>", ["a b"]),
+        ("p::before{content:'*'} p{visibility:hidden}", "<p>a</p>z", ["z"]),
+        (
+            ":root{--a:'A';--d:var(--a) 'D'} .s{--a:'S'} i::before{content:var(--a)} b::before{content:var(--no,'-') var(--d)}",
+            "<p><i></i> <span class=s><i></i></span> <b></b> <i style='--a: \"I\"'></i>",
+            ["A S -AD I"],
+        ),
+        ("i{--x:var(--x) 'x'} i::before{content:var(--x)}", "<i>k</i>", ["xxxxxk"]),
+        ("", "<q>x <q>y</q></q>", ["“x ‘y’”"]),
+        ("body{quotes:'<' '>'} b::before{content:open-quote} b::after{content:close-quote}", "<b>x</b>", ["<x>"]),
+        ("q{quotes:none}", "<q>x</q>", ["x"]),
+        ("q::before,q::after{content:none}", "<q>x</q>", ["x"]),
+    ],
+)
+def test_what_style_sheets_write(css, html, expected):
+    assert lines(f"<style>{css}</style>{html}") == expected
+
+
+def test_counters_are_no_part_of_names_and_alternative_texts_are():
+    html = "<style>a{counter-increment:c} a::before{content:counter(c) '. '} b::before{content:'*' / 'star'}</style>"
+    assert named(html + "<a href=/>x<b>y</b></a>", "a") == ". xstar y"
+
+
+def test_owned_elements_are_read_where_their_owner_stands():
+    html = "<p id=x>X</p><div aria-owns='y x gone y'>own</div><ul><li id=y>Y</ul><p aria-owns='x z'>p<i id=z></i></p>"
+    assert lines(html) == ["own", "- Y", "X", "p"]
+    assert named("<button aria-owns=a>own</button><i id=a>A</i>", "button") == "own A"
+    assert lines("<div id=o><div aria-owns=o>in itself</div></div>") == ["in itself"]
+    assert lines("<div id=a aria-owns=b>a</div><div id=b aria-owns=a>b</div>") == ["a", "b"]
+
+
 def test_linked_sheets_come_before_the_page_s_own():
     html = "<style>p{display:block}</style><p>yes</p>"
     assert lines(html, sheets=("p{display:none}",)) == ["yes"]
@@ -103,6 +147,9 @@ def test_rules_that_say_nothing_of_ours_are_dropped():
         ("<label for=i>Name</label><input id=i title=t placeholder=p>", "input", "Name"),
         ("<label>Name <input></label>", "input", "Name"),
         ("<label>Pick <select><option>A<option selected>B</select> now</label>", "select", "Pick now"),
+        ("<label for=i hidden>Name</label><input id=i title=t>", "input", ""),
+        ("<label for=i hidden>One</label><label for=i>Two</label><input id=i>", "input", "Two"),
+        ("<label for=i></label><button id=i>x</button>", "button", ""),
         ("<label for=i>One</label><label for=i>Two</label><input id=i>", "input", "One Two"),
         ("<input title=Tip>", "input", "Tip"),
         ("<input placeholder='Type here'>", "input", "Type here"),
@@ -118,6 +165,21 @@ def test_rules_that_say_nothing_of_ours_are_dropped():
         ("<table><caption>Cap</caption></table>", "table", "Cap"),
         ("<button>a\n  b\t c</button>", "button", "a b c"),
         ("<svg><title>Icon</title></svg>", "svg", "Icon"),
+        ("<a href=/>x<b aria-label=L>z</b>y</a>", "a", "x L y"),
+        ("<a href=/>x<img alt=I>y</a>", "a", "x I y"),
+        ("<a href=/>x<i style=display:inline-block>k</i>y</a>", "a", "x k y"),
+        ("<a href=/>x<i style=display:inline-block></i>y</a>", "a", "xy"),
+        ("<h2><a href=/>#3</a> <span> <a href=/x>new</a> </span> <b>y</b></h2>", "h2", "#3newy"),
+        ("<h2><b>q</b> <i hidden>h</i> <b>a</b></h2>", "h2", "qa"),
+        ("<h2><b>q</b> <img alt=''> <b>a</b></h2>", "h2", "q a"),
+        ("<h2>q<a href=/ title=T></a>z<b title=V></b></h2>", "h2", "q T z"),
+        ("<select><option label=L></option></select>", "option", ""),
+        ("<em title=T>x</em>", "em", ""),
+        (
+            "<span id=a aria-labelledby=b>A</span><i id=b aria-labelledby=a>B</i><button aria-labelledby='a b'>x</button>",
+            "button",
+            "A B",
+        ),
     ],
 )
 def test_accessible_names(html, tag, name):
@@ -142,6 +204,16 @@ def test_accessible_names(html, tag, name):
         ("<table><tr><th>a<td>b</table>", "th", "rowheader"),
         ("<table><tr><th>a<th>b</table>", "th", "columnheader"),
         ("<table><tr><th>a<td></table>", "th", "columnheader"),
+        ("<table><tr><th>a<th>b<td>c</table>", "th", "rowheader"),
+        ("<table><tr><th>a<td><td>c</table>", "th", "rowheader"),
+        ("<table><tr><th>a<td>&nbsp;</table>", "th", "rowheader"),
+        ("<ul role=tablist><li>x</ul>", "li", "generic"),
+        ("<ul role=list><li>x</ul>", "li", "listitem"),
+        ("<p></p>", "p", "generic"),
+        ("<p style=display:flex>x</p>", "p", "generic"),
+        ("<p><img></p>", "p", "paragraph"),
+        ("<article><aside>x</aside></article>", "aside", "generic"),
+        ("<svg aria-label=S></svg>", "svg", "image"),
     ],
 )
 def test_roles(html, tag, role):

@@ -1,6 +1,6 @@
 """CSS-lite: the few properties that decide what a reader of the text gets.
 
-``display``, ``visibility``, ``text-transform`` and the text of ``::before`` and ``::after``. Selectors are matched by
+``display``, ``visibility``, ``text-transform`` and what ``::before`` and ``::after`` generate. Selectors are matched by
 lexbor; what it can't read is left out, as a browser leaves out a rule that it can't read. Media queries are judged for
 a screen 1280 pixels wide.
 """
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import tinycss2
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+from agentgym.tools.browser import generated
 
 WIDTH = 1280
 """Width of the page in CSS pixels, in both backends."""
@@ -32,8 +34,8 @@ matches nothing. Steps rather than seconds, so that a page reads the same on a b
 _LOOK, _MATCH = 50, 1_000
 """What it costs to look at an element, and to take one that matches, in steps from an element to its ancestor."""
 
-_PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position")
-_RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position", re.IGNORECASE)
+_PROPERTIES = ("display", "visibility", "text-transform", "content", "float", "position", *generated.PROPERTIES)
+_RELEVANT = re.compile(r"display|visibility|text-transform|content|float|position|counter-|quotes|--", re.IGNORECASE)
 _DYNAMIC = re.compile(r":(hover|focus|active|target|visited|focus-within|focus-visible|fullscreen|autofill)\b")
 _NEVER = re.compile(r"(?<=[\w\]\)]):not\(\s*:(?:hover|focus|active|target|focus-within|focus-visible)\s*\)")
 _PSEUDO = re.compile(r"::?(before|after)\s*$", re.IGNORECASE)
@@ -55,15 +57,15 @@ class Style:
     display: str = ""
     visibility: str = ""
     transform: str = ""
-    before: str = ""
-    after: str = ""
     floats: str = ""
     position: str = ""
+    more: dict[str, dict[str, Any]] | None = None
+    """What is set of ``before`` and ``after``, and under ``""`` of the element's counters and quotes."""
 
     @property
     def apart(self) -> bool:
         """Whether the element leaves the line of its neighbours, which makes a block of it."""
-        return self.floats in ("left", "right", "inline-start", "inline-end") or self.position in ("absolute", "fixed")
+        return is_apart({"float": self.floats, "position": self.position})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,17 @@ class Rule:
     important: bool
     specificity: tuple[int, int, int]
     order: int
-    settings: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, Any], ...]
     joints: int = 0
     """Combinators that a matcher has to try all ancestors or siblings for."""
     needs: frozenset[str] = frozenset()
     """Classes and ids, in lower case, without which a page can't have an element that matches."""
+
+
+def is_apart(settings: Mapping[str, str]) -> bool:
+    """Whether something floats or is placed."""
+    floats = settings.get("float", "") in ("left", "right", "inline-start", "inline-end")
+    return floats or settings.get("position", "") in ("absolute", "fixed")
 
 
 def cascade(tree: LexborHTMLParser, sheets: Sequence[str]) -> dict[int, Style]:
@@ -142,10 +150,10 @@ def _measure(tree: LexborHTMLParser) -> tuple[int, int]:
     return size, deepest
 
 
-def _set(style: Style, pseudo: str, name: str, value: str) -> None:
-    if pseudo:
-        if name == "content":
-            setattr(style, pseudo, value)
+def _set(style: Style, pseudo: str, name: str, value: Any) -> None:
+    if pseudo or name in generated.PROPERTIES or name.startswith("--"):
+        style.more = style.more or {}
+        style.more.setdefault(pseudo, {})[name] = value
     elif name == "display":
         style.display = value
     elif name == "visibility":
@@ -156,6 +164,24 @@ def _set(style: Style, pseudo: str, name: str, value: str) -> None:
         style.floats = value
     elif name == "position":
         style.position = value
+
+
+@lru_cache(maxsize=64)
+def imports(sheet: str) -> tuple[str, ...]:
+    """Addresses that a sheet imports for a screen, as written. They come before all of its rules."""
+    if "@import" not in sheet:
+        return ()
+    found: list[str] = []
+    for node in tinycss2.parse_stylesheet(sheet[:MAX_SHEETS], skip_comments=True, skip_whitespace=True):
+        if node.type != "at-rule" or node.lower_at_keyword not in ("import", "charset", "layer"):
+            break
+        if node.lower_at_keyword == "import":
+            first, *rest = [token for token in node.prelude if token.type != "whitespace"] or [None]
+            if getattr(first, "lower_name", "") == "url":
+                first = next((token for token in first.arguments if token.type == "string"), None)
+            if first is not None and first.type in ("string", "url") and _media(rest):
+                found.append(first.value)
+    return tuple(found)
 
 
 @lru_cache(maxsize=64)
@@ -208,11 +234,10 @@ def _holds(query: str) -> bool:
 
 
 def _qualified(node: Any, order: int) -> Iterator[Rule]:
-    settings: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+    settings: dict[bool, list[tuple[str, Any]]] = {False: [], True: []}
     for item in tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True):
-        if item.type == "declaration" and item.lower_name in _PROPERTIES:
-            value = _content(item.value) if item.lower_name == "content" else _keyword(item.value)
-            settings[item.important].append((item.lower_name, value))
+        if item.type == "declaration" and _ours(item):
+            settings[item.important].append((_name(item), _value(item)))
     if not settings[False] and not settings[True]:
         return
     for written in _split(tinycss2.serialize(node.prelude)):
@@ -233,13 +258,20 @@ def _qualified(node: Any, order: int) -> Iterator[Rule]:
                 order += 1
 
 
-def _keyword(value: Sequence[Any]) -> str:
-    return str(tinycss2.serialize(value)).strip().lower()
+def _ours(item: Any) -> bool:
+    return item.lower_name in _PROPERTIES or generated.custom(item.name, item.value)
 
 
-def _content(value: Sequence[Any]) -> str:
-    """The strings of a ``content`` value; counters, images and attributes give nothing."""
-    return "".join(token.value for token in value if token.type == "string")
+def _name(item: Any) -> str:
+    """Names of custom properties have upper and lower case."""
+    return str(item.name if item.name.startswith("--") else item.lower_name)
+
+
+def _value(item: Any) -> Any:
+    if item.lower_name == "content" or item.name.startswith("--"):
+        return generated.content(item.value)
+    text = str(tinycss2.serialize(item.value)).strip()
+    return text if item.lower_name in generated.PROPERTIES else text.lower()
 
 
 def _split(selectors: str) -> list[str]:
@@ -267,6 +299,6 @@ def inline(text: str) -> Style | None:
         return None
     style = Style()
     for item in tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True):
-        if item.type == "declaration" and item.lower_name in _PROPERTIES:
-            _set(style, "", item.lower_name, _keyword(item.value))
+        if item.type == "declaration" and _ours(item):
+            _set(style, "", _name(item), _value(item))
     return style

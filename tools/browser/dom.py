@@ -12,7 +12,7 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from agentgym.tools.browser import css
+from agentgym.tools.browser import css, generated
 
 _words = str.split
 
@@ -24,8 +24,8 @@ MAX_DEPTH = 160
 _BLOCK = frozenset(
     _words(
         "address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption"
-        " figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup"
-        " option p pre search section summary ul"
+        " figure footer foreignobject form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup"
+        " option p pre search section summary text ul"
     )
 )
 _NONE = frozenset(
@@ -51,14 +51,14 @@ class Element:
     """One element with the few computed styles that matter to a reader."""
 
     __slots__ = (
-        "after",
         "attrs",
-        "before",
         "children",
         "depth",
         "display",
+        "generated",
         "index",
         "parent",
+        "reading",
         "role",
         "tag",
         "transform",
@@ -74,12 +74,14 @@ class Element:
         """Set by ``roles.role_of`` when it is first asked for."""
         self.depth: int = parent.depth + 1 if parent is not None else 0
         self.children: list[Element | str] = []
+        self.reading = self.children
+        """Children as they are read: with those that ``aria-owns`` brings, without those that it takes away."""
         self.display = default_display(tag, attrs) if attrs else _DISPLAY.get(tag, "inline")
         self.visible: bool = parent.visible if parent is not None else True
         """CSS ``visibility``, which children may turn on again; ``display`` says whether there is a box at all."""
         self.transform: str = parent.transform if parent is not None else ""
-        self.before = ""
-        self.after = ""
+        self.generated: generated.Texts | None = None
+        """What ``::before`` and ``::after`` say, where they say anything."""
 
     def elements(self) -> Iterator[Element]:
         """Child elements."""
@@ -172,9 +174,9 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
             element = builder.add(node.tag or "", _attributes(node), parent)
             apart = parent is not None and parent.display in _LAY_OUT_BLOCKS
             if styles:
-                apart |= _apply(element, styles.get(node.mem_id))
+                apart |= builder.apply(element, styles.get(node.mem_id))
             if "style" in element.attrs:
-                apart |= _apply(element, css.inline(element.attrs["style"]))
+                apart |= builder.apply(element, css.inline(element.attrs["style"]))
             if apart:
                 element.display = _AS_BLOCK.get(element.display, element.display)
             child = node.child
@@ -186,11 +188,12 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
 
 
 def linked_sheets(html: str) -> tuple[str, tuple[str, ...]]:
-    """Value of ``<base href>``, or empty, and the style sheets that a page links, as written in it."""
+    """Value of ``<base href>``, or empty, and the style sheets that a page links or imports, as written in it."""
     tree = LexborHTMLParser(html)
     bases = (node.attributes.get("href") for node in tree.css("base"))
     links = (_attributes(node) for node in tree.css("link[href]"))
-    return next(filter(None, bases), "") or "", tuple(link["href"] for link in links if _is_sheet(link))
+    imported = (href for node in tree.css("style") for href in css.imports(node.text()))
+    return next(filter(None, bases), "") or "", (*(link["href"] for link in links if _is_sheet(link)), *imported)
 
 
 def _is_sheet(link: Mapping[str, str]) -> bool:
@@ -212,26 +215,12 @@ _AS_BLOCK = {
 """What a box becomes that a flexible or grid box lays out, that floats or that is placed (CSS Display 3, 2.7)."""
 
 
-def _apply(element: Element, style: css.Style | None) -> bool:
-    """Takes a style over; tells whether it makes a block of the element."""
-    if style is None:
-        return False
-    if style.display:
-        element.display = style.display
-    if style.visibility:
-        element.visible = style.visibility == "visible"
-    if style.transform:
-        element.transform = "" if style.transform == "none" else style.transform
-    element.before, element.after = style.before or element.before, style.after or element.after
-    return style.apart
-
-
 def from_live(nodes: Sequence[Any], *, cut: bool = False) -> Document:
     """Builds a document from what the injected pass of the Chromium backend collects.
 
     ``nodes`` is flat, in document order: a string is text; a list is ``[parent, tag, attrs, display, visible,
-    transform, before, after]`` with the parent's number among the elements (-1 for the root). Text is ``[parent,
-    text]``.
+    transform, more]`` with the parent's number among the elements (-1 for the root). Text is ``[parent, text]``.
+    ``more`` is None, or what is set of ``before``, ``after`` and ``""`` (the element), as values that CSS writes.
     """
     builder = _Builder(True)
     made: list[Element] = builder.elements
@@ -241,10 +230,14 @@ def from_live(nodes: Sequence[Any], *, cut: bool = False) -> Document:
             if parent is not None:
                 parent.children.append(item[1])
             continue
-        _, tag, attrs, display, visible, transform, before, after = item
+        _, tag, attrs, display, visible, transform, more = item
         element = builder.add(tag, attrs, parent)
         element.display, element.visible, element.transform = display, visible, transform
-        element.before, element.after = before, after
+        if more:
+            for settings in more.values():
+                if "content" in settings:
+                    settings["content"] = generated.parsed(settings["content"])
+            builder.generate(element, more)
     return builder.finish(cut)
 
 
@@ -256,10 +249,15 @@ class _Builder:
         self._scripting = scripting
         self._titles: list[Element] = []
         self._by_id: dict[str, Element] = {}
+        self._generated: dict[int, dict[str, dict[str, Any]]] = {}
+        """What has to be worked out when the whole page is known."""
+        self._dynamic = False
+        self._owners: list[Element] = []
         self._special: dict[str, Callable[[Element], None]] = {
             "base": self._base,
             "meta": self._meta,
             "title": self._titles.append,
+            "q": self._quote,
         }
         self._base_href = ""
         self._refresh = ""
@@ -277,10 +275,64 @@ class _Builder:
             element.display = "none"
         if "id" in attrs:
             self._by_id.setdefault(attrs["id"], element)
+        if "aria-owns" in attrs:
+            self._owners.append(element)
         note = self._special.get(tag)
         if note is not None:
             note(element)
         return element
+
+    def apply(self, element: Element, style: css.Style | None) -> bool:
+        """Takes a style over; tells whether it makes a block of the element."""
+        if style is None:
+            return False
+        if style.display:
+            element.display = style.display
+        if style.visibility:
+            element.visible = style.visibility == "visible"
+        if style.transform:
+            element.transform = "" if style.transform == "none" else style.transform
+        if style.more is not None:
+            self.generate(element, style.more)
+        return style.apart
+
+    def generate(self, element: Element, more: Mapping[str, Mapping[str, Any]]) -> None:
+        """Notes what an element and its ``::before`` and ``::after`` generate."""
+        kept = self._generated.setdefault(element.index, {})
+        for which, settings in more.items():
+            kept[which] = {**kept.get(which, {}), **settings}
+        for which in ("before", "after"):
+            if which in kept:
+                self._pseudo(element, which, kept)
+
+    def _pseudo(self, element: Element, which: str, kept: dict[str, dict[str, Any]]) -> None:
+        settings = kept[which]
+        made = element.generated = element.generated or generated.Texts()
+        shown = settings.get("display") != "none" and settings.get("visibility", "visible") == "visible"
+        text = settings.get("content", "") if shown else ""
+        apart = settings.get("display", "inline") not in ("inline", "contents") or css.is_apart(settings)
+        if settings.get("display") == "none":
+            del kept[which]
+        self._dynamic |= not isinstance(text, str)
+        made.put(which, text if isinstance(text, str) else "", apart=apart)
+
+    def _own(self) -> None:
+        """Brings what ``aria-owns`` names to its owner. The first owner has it, and nothing owns what it lies in."""
+        owner_of: dict[int, Element] = {}
+        for owner in self._owners:
+            for key in owner.attrs["aria-owns"].split():
+                item, holder = self._by_id.get(key), owner
+                while item is not None and holder is not item and holder.parent is not None:
+                    holder = owner_of.get(holder.index, holder.parent)
+                if item is None or item.parent is None or holder is item or item.index in owner_of:
+                    continue
+                item.parent.reading = [child for child in item.parent.reading if child is not item]
+                parted = owner.reading if owner in owner_of.values() else [*owner.reading, " "]
+                owner.reading = [*parted, item]
+                owner_of[item.index] = owner
+
+    def _quote(self, element: Element) -> None:
+        self.generate(element, {"before": {"content": (("open-quote",),)}, "after": {"content": (("close-quote",),)}})
 
     def _base(self, element: Element) -> None:
         self._base_href = self._base_href or element.attrs.get("href", "")
@@ -290,6 +342,9 @@ class _Builder:
             self._refresh = self._refresh or element.attrs.get("content", "")
 
     def finish(self, cut: bool) -> Document:
+        self._own()
+        if self._dynamic:
+            generated.Generator(self._generated).run(self.elements)
         root = self.elements[0] if self.elements else Element("html", {}, None, 0)
         title = " ".join(self._titles[0].text().split()) if self._titles else ""
         return Document(root, tuple(self.elements), title, self._base_href, self._refresh, cut, self._by_id)

@@ -115,16 +115,17 @@ class _Reader:
     # ------------------------------------------------------------------ the walk
 
     def _children(self, element: Element) -> None:
-        if element.before:
-            self._text.append(element.before)
-        for child in element.children:
+        made = element.generated if element.visible else None
+        if made is not None:
+            self._text.append(made.shown_before)
+        for child in element.reading:
             if isinstance(child, str):
                 if element.visible and not folds(element):
                     self._text.append(transformed(child, element) if element.transform else child)
             else:
                 self._element(child)
-        if element.after:
-            self._text.append(element.after)
+        if made is not None:
+            self._text.append(made.shown_after)
 
     def _element(self, element: Element) -> None:
         if hidden(element):
@@ -165,8 +166,8 @@ class _Reader:
         if not nested:
             self._in_row += 1
         first = True
-        for cell in row.elements():
-            if hidden(cell):
+        for cell in row.reading:
+            if isinstance(cell, str) or hidden(cell):
                 continue
             if not first and not nested:
                 self._piece("|")
@@ -205,7 +206,7 @@ class _Reader:
         if self._in_row or any(actionable(item, role_of(item)) for item in element.descendants()):
             self._children(element)
         elif element.visible:
-            for line in self._namer.content(element).replace("\r\n", "\n").strip("\n").split("\n"):
+            for line in self._namer.verbatim(element).replace("\r\n", "\n").strip("\n").split("\n"):
                 self._lines.extend(_folded(line.replace("\xa0", " ").rstrip()))
         self._break()
 
@@ -223,8 +224,8 @@ class _Reader:
 
     def _inner_widgets(self, element: Element) -> None:
         """The widgets below; what lies in one of them is that one's."""
-        for item in element.elements():
-            if hidden(item):
+        for item in element.reading:
+            if isinstance(item, str) or hidden(item):
                 continue
             role = role_of(item)
             if item.visible and actionable(item, role):
@@ -246,7 +247,7 @@ class _Reader:
             name = name or element.attrs.get("data-agent-click", "")
         parts = [f"[a{len(self._refs)}] {shown} {quoted(name)}", *self._state(element, role)]
         self._piece(" ".join(parts))
-        if (role in _NESTING or role not in WIDGETS) and any(isinstance(child, Element) for child in element.children):
+        if (role in _NESTING or role not in WIDGETS) and any(isinstance(child, Element) for child in element.reading):
             self._inner_widgets(element)
         if block:
             self._break()

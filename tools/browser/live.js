@@ -6,17 +6,36 @@
   const nodes = [];
   const elements = [];
   let pseudo = false;
+  let counters = false;
   for (const sheet of document.styleSheets) {
     try {
-      for (const rule of sheet.cssRules) pseudo = pseudo || /:(before|after)/.test(rule.cssText);
+      for (const rule of sheet.cssRules) {
+        pseudo = pseudo || /:(before|after)/.test(rule.cssText);
+        counters = counters || /counters?\(/.test(rule.cssText);
+      }
     } catch (error) {
-      pseudo = true;  // a sheet that can't be read may have them
+      pseudo = counters = true;  // a sheet that can't be read may have them
     }
   }
-  const generated = (element, which) => {
-    const content = getComputedStyle(element, which).content.replace(/url\("(?:[^"\\]|\\.)*"\)/g, "");
-    const strings = content && content !== "none" && content !== "normal" ? content.match(/"(?:[^"\\]|\\.)*"/g) : null;
-    return strings ? strings.map((text) => text.slice(1, -1).replace(/\\(.)/g, "$1")).join("") : "";
+  const COUNTING = ["counter-reset", "counter-increment", "counter-set"];
+  const counting = (style, found) => {
+    for (const name of counters ? COUNTING : []) {
+      const value = style.getPropertyValue(name);
+      if (value && value !== "none") found[name] = value;
+    }
+    return found;
+  };
+  const generated = (element, style) => {
+    const own = counting(style, {});
+    if (style.quotes !== "auto") own.quotes = style.quotes;
+    const more = { "": own };
+    for (const which of ["before", "after"]) {
+      const box = getComputedStyle(element, "::" + which);
+      if (box.content && box.content !== "none" && box.content !== "normal") {
+        more[which] = counting(box, { content: box.content, display: box.display, visibility: box.visibility });
+      } else if (element.localName === "q") more[which] = { content: "none" };
+    }
+    return more.before || more.after || Object.keys(own).length ? more : null;
   };
   const attributes = (element) => {
     const found = {};
@@ -55,11 +74,9 @@
     const number = elements.length;
     elements.push(element);
     const style = getComputedStyle(element);
-    const before = pseudo ? generated(element, "::before") : "";
-    const after = pseudo ? generated(element, "::after") : "";
     const transform = style.textTransform === "none" ? "" : style.textTransform;
     nodes.push([parent, element.localName, attributes(element), style.display, style.visibility === "visible",
-      transform, before, after]);
+      transform, pseudo ? generated(element, style) : null]);
     if (element.localName === "textarea") {
       nodes.push([number, element.value]);
       return;

@@ -9,11 +9,11 @@ from agentgym.tools.browser.dom import Element
 _words = str.split
 
 _TAGS = {
+    "abbr": "Abbr",
+    "address": "group",
     "article": "article",
-    "aside": "complementary",
     "blockquote": "blockquote",
     "button": "button",
-    "caption": "caption",
     "code": "code",
     "dd": "definition",
     "del": "deletion",
@@ -27,12 +27,12 @@ _TAGS = {
     "figcaption": "Figcaption",
     "figure": "figure",
     "form": "form",
+    "hgroup": "group",
     "hr": "separator",
     "html": "RootWebArea",
     "iframe": "Iframe",
     "ins": "insertion",
     "legend": "Legend",
-    "li": "listitem",
     "main": "main",
     "mark": "mark",
     "menu": "list",
@@ -42,8 +42,9 @@ _TAGS = {
     "optgroup": "group",
     "option": "option",
     "output": "status",
-    "p": "paragraph",
     "progress": "progressbar",
+    "ruby": "Ruby",
+    "s": "deletion",
     "search": "search",
     "strong": "strong",
     "sub": "subscript",
@@ -105,9 +106,10 @@ TEXT_ENTRY = frozenset({"textbox", "searchbox", "spinbutton", "Date", "DateTime"
 NAMED_FROM_CONTENT = frozenset(
     _words(
         "button cell checkbox columnheader DisclosureTriangle gridcell heading link menuitem menuitemcheckbox"
-        " menuitemradio option radio rowheader switch tab tooltip treeitem"
+        " menuitemradio option radio rowheader switch tab term tooltip treeitem"
     )
 )
+_WHITE = " \t\n\r\f"
 _CONTENT = ("button", "img", "input", "select", "svg", "textarea")
 _SECTIONING = ("article", "aside", "main", "nav", "section")
 
@@ -187,7 +189,7 @@ def _image(element: Element) -> str:
 
 
 def _svg(element: Element) -> str:
-    return "image" if any(child.tag == "title" for child in element.elements()) else "generic"
+    return "image" if _labelled(element) or any(child.tag == "title" for child in element.elements()) else "generic"
 
 
 def _label(element: Element) -> str:
@@ -198,12 +200,48 @@ def _label(element: Element) -> str:
     return "generic" if ticked and "for" not in element.attrs else "LabelText"
 
 
+_LINED = ("block", "inline-block", "list-item", "flow-root", "table-cell", "table-caption")
+_NOTED = frozenset({"id", "title", "aria-label", "aria-labelledby"})
+
+
 def _section(element: Element) -> str:
     return "region" if _labelled(element) else "generic"
 
 
 def _labelled(element: Element) -> bool:
-    return bool({"aria-label", "aria-labelledby", "title"} & element.attrs.keys())
+    attrs = element.attrs
+    return bool(attrs.get("aria-label") or attrs.get("aria-labelledby") or attrs.get("title"))
+
+
+def _item(element: Element) -> str:
+    """An item of what a page has made something else of is none."""
+    parent = element.parent
+    role = parent.attrs.get("role", "") if parent is not None and parent.tag in ("ul", "ol", "menu") else ""
+    return "generic" if role and role.lower() not in ("list", "directory") else "listitem"
+
+
+def _aside(element: Element) -> str:
+    inner = not _labelled(element) and element.closest("article", "aside", "nav", "section") is not None
+    return "generic" if inner else "complementary"
+
+
+def _paragraph(element: Element) -> str:
+    """Only a block with lines in it is one to Chromium."""
+    return (
+        "paragraph" if element.display in _LINED and (element.attrs.keys() & _NOTED or _holds(element)) else "generic"
+    )
+
+
+def _caption(element: Element) -> str:
+    return "caption" if _holds(element) else "none"
+
+
+def _holds(element: Element) -> bool:
+    """Whether anything in an element has a box."""
+    return element.generated is not None or any(
+        child.display != "none" if isinstance(child, Element) else bool(child.strip(_WHITE))
+        for child in element.children
+    )
 
 
 def _edge(outer: str, inner: str) -> Callable[[Element], str]:
@@ -224,24 +262,28 @@ def _header_cell(element: Element) -> str:
     cells = [] if row is None else [cell for cell in row.elements() if cell.tag in ("td", "th")]
     place = next((i for i, cell in enumerate(cells) if cell is element), 0)
     neighbours = cells[max(place - 1, 0) : place] + cells[place + 1 : place + 2]
-    if any(cell.tag == "th" for cell in neighbours):
+    if len(neighbours) == 2 and neighbours[0].tag == neighbours[1].tag == "th":
         return "columnheader"
-    return "rowheader" if any(_filled(cell) for cell in neighbours) else "columnheader"
+    return "rowheader" if any(cell.tag == "td" and _filled(cell) for cell in cells) else "columnheader"
 
 
 def _filled(cell: Element) -> bool:
     drawn = (item for item in cell.descendants() if item.tag in _CONTENT)
-    return bool(cell.text().strip()) or any(item.attrs.get("type", "").lower() != "hidden" for item in drawn)
+    return bool(cell.text().strip(_WHITE)) or any(item.attrs.get("type", "").lower() != "hidden" for item in drawn)
 
 
 _RULES: dict[str, Callable[[Element], str]] = {
     "a": _link,
     "area": _link,
+    "aside": _aside,
+    "caption": _caption,
     "footer": _edge("contentinfo", "sectionfooter"),
     "header": _edge("banner", "sectionheader"),
     "img": _image,
     "label": _label,
+    "li": _item,
     "input": _input,
+    "p": _paragraph,
     "section": _section,
     "select": _select,
     "svg": _svg,

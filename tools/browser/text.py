@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from agentgym.tools.browser import forms
+from agentgym.tools.browser import css, forms
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
 from agentgym.tools.browser.cookies import CookieJar
 from agentgym.tools.browser.dom import Document, Element, linked_sheets, parse_html
@@ -166,17 +166,25 @@ class TextBrowser(Browser):
         return response
 
     def _sheets(self, url: str, html: str) -> tuple[str, ...]:
-        if "stylesheet" not in html:
+        if "stylesheet" not in html and "@import" not in html:
             return ()
         base, sheets = linked_sheets(html)
         found: list[str] = []
-        for href in sheets[:MAX_SHEETS]:
-            address = resolve(resolve(url, base), href)
-            if not self.allow.problem(address):
-                response = self._ask("GET", address, b"", "", url, document=False)
-                if response.status == 200:
-                    found.append(decoded(response.body, response.header("content-type")))
+        for href in sheets:
+            self._sheet(resolve(resolve(url, base), href), url, found, set())
         return tuple(found)
+
+    def _sheet(self, address: str, referer: str, found: list[str], importing: set[str]) -> None:
+        """Adds a style sheet, and before it those that it imports."""
+        if address in importing or len(found) + len(importing) >= MAX_SHEETS or self.allow.problem(address):
+            return
+        response = self._ask("GET", address, b"", "", referer, document=False)
+        if response.status != 200:
+            return
+        text = decoded(response.body, response.header("content-type"))
+        for href in css.imports(text):
+            self._sheet(resolve(address, href), address, found, importing | {address})
+        found.append(text)
 
     # ------------------------------------------------------------------ controls
 
