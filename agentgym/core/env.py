@@ -6,17 +6,17 @@ Parsing, rewards, budgets, snapshots and info are here, in one place and the sam
 from __future__ import annotations
 
 import io
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NotRequired, SupportsFloat, TypedDict, cast, final
+from typing import Any, Final, NotRequired, SupportsFloat, TypedDict, cast, final
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from agentgym.core.actions import Action, Tool, clip
+from agentgym.core.actions import Tool
+from agentgym.core.arguments import at_least_one, make_game, pick_format, pick_scheme
 from agentgym.core.errors import (
     FAILURES,
     AgentGymError,
@@ -27,20 +27,19 @@ from agentgym.core.errors import (
     UnsupportedError,
     unknown_name,
 )
-from agentgym.core.formats import FORMATS, ActionFormat, Parsed
-from agentgym.core.game import Expert, Game, Outcome, observations_text
+from agentgym.core.formats import Parsed
+from agentgym.core.game import Expert, Game, observations_text
 from agentgym.core.ledger import Ledger
 from agentgym.core.policy import Layout
 from agentgym.core.registry import load, missing_extra
-from agentgym.core.rewards import EXECUTABLE, FORMAT, TURN_COST, End, RewardScheme, default_schemes
+from agentgym.core.rewards import End, RewardScheme, default_schemes
 from agentgym.core.seeding import derive_rng
 from agentgym.core.tasks import SPLITS, Task, check_split
 from agentgym.core.text import Message, TextSpace, TruncatedMessage
+from agentgym.core.turn import NATIVE_COMPONENTS, Turn, clip_observation
 
 MAX_MESSAGE: Final = 1 << 24
 """Characters of the action space. Longer messages are read all the same; parsers cope."""
-
-NATIVE_COMPONENTS: Final = (FORMAT, EXECUTABLE, TURN_COST)
 
 
 class Info(TypedDict):
@@ -129,14 +128,14 @@ class AgentEnv(gymnasium.Env[str, str]):
         render_mode: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self.game: Game = _make_game(game, kwargs) if isinstance(game, str) else game
+        self.game: Game = make_game(game, kwargs) if isinstance(game, str) else game
         kind = type(self.game)
         self.schemes: Mapping[str, RewardScheme] = kind.schemes or default_schemes(kind.components)
-        self.scheme = _pick_scheme(scheme, self.schemes, kind)
-        self.action_format = _pick_format(action_format, kind)
+        self.scheme = pick_scheme(scheme, self.schemes, kind)
+        self.action_format = pick_format(action_format, kind)
         self.split = check_split(split, self.game.tasks().splits)
-        self.max_turns = _limit("max_turns", max_turns, kind.max_turns)
-        self.max_tool_calls = _limit("max_tool_calls", max_tool_calls, kind.max_tool_calls)
+        self.max_turns = at_least_one("max_turns", max_turns, kind.max_turns)
+        self.max_tool_calls = at_least_one("max_tool_calls", max_tool_calls, kind.max_tool_calls)
         self.progress = progress
         modes = ["ansi", "rgb_array"] if self.game.has_pictures else ["ansi"]
         self.metadata = {**type(self).metadata, "render_modes": modes}
@@ -420,9 +419,9 @@ class AgentEnv(gymnasium.Env[str, str]):
     def _name(self) -> str:
         return self.spec.id if self.spec is not None else type(self.game).__name__
 
-    def _play(self, parsed: Parsed) -> _Turn:
+    def _play(self, parsed: Parsed) -> Turn:
         """Does the calls of a message in order, until one ends the episode or the budget of calls is spent."""
-        turn = _Turn(valid=not parsed.error)
+        turn = Turn(valid=not parsed.error)
         if parsed.error:
             turn.problem = parsed.error
             turn.replies.append((None, self.game.reject(parsed.error)))
@@ -442,7 +441,7 @@ class AgentEnv(gymnasium.Env[str, str]):
                 break
         return turn
 
-    def _reply(self, turn: _Turn) -> str:
+    def _reply(self, turn: Turn) -> str:
         """Sets this turn's messages and returns their rendering."""
         limit = type(self.game).max_observation
         if self.action_format.structured and any(action is not None for action, _ in turn.replies):
@@ -463,7 +462,7 @@ class AgentEnv(gymnasium.Env[str, str]):
     def _observation(self) -> str:
         return observations_text([message["content"] for message in self._messages])
 
-    def _describe(self, parsed: Parsed, turn: _Turn, truncation: str) -> dict[str, Any]:
+    def _describe(self, parsed: Parsed, turn: Turn, truncation: str) -> dict[str, Any]:
         info: dict[str, Any] = {
             "task_id": self.task.task_id,
             "turn": self._turn,
@@ -495,54 +494,6 @@ class AgentEnv(gymnasium.Env[str, str]):
         return Fault(boundary, f"{self._name} failed: {type(error).__name__}: {error}")
 
 
-class _Turn:
-    """What the calls of one message added up to."""
-
-    __slots__ = ("components", "executable", "faults", "problem", "replies", "success", "tags", "terminal", "valid")
-
-    def __init__(self, valid: bool) -> None:
-        self.valid = valid
-        self.executable = True
-        self.terminal = False
-        self.success: bool | None = None
-        self.problem = ""
-        self.components: dict[str, float] = {}
-        self.tags: list[str] = []
-        self.faults: list[Fault] = []
-        self.replies: list[tuple[Action | None, str]] = []
-
-    def take(self, action: Action, outcome: Outcome) -> None:
-        """Adds one call. Components of parallel calls are summed."""
-        self.replies.append((action, outcome.observation))
-        for name, value in outcome.components.items():
-            self.components[name] = self.components.get(name, 0.0) + value
-        self.executable = self.executable and outcome.executable
-        self.terminal = outcome.terminal
-        if outcome.success is not None:
-            self.success = outcome.success
-        self.tags.extend(outcome.tags)
-        if outcome.fault is not None:
-            self.faults.append(outcome.fault)
-
-    _NATIVE: ClassVar[Mapping[str, Any]] = {
-        FORMAT.name: lambda turn: float(turn.valid),
-        EXECUTABLE.name: lambda turn: float(turn.valid and turn.executable),
-        TURN_COST.name: lambda turn: -1.0,
-    }
-
-    def native(self, name: str) -> float:
-        """Value of a component that AgentEnv fills in."""
-        return float(self._NATIVE[name](self))
-
-
-def clip_observation(text: str, limit: int) -> str:
-    """``text`` cut to ``limit`` characters, the note about it included."""
-    if len(text) <= limit:
-        return text
-    room = max(limit - 48, 0)
-    return clip(text, room)[:limit]
-
-
 def pixels(png: bytes) -> npt.NDArray[np.uint8]:
     """uint8[height, width, 3] of a PNG.
 
@@ -555,49 +506,6 @@ def pixels(png: bytes) -> npt.NDArray[np.uint8]:
         raise missing_extra(error, needed_by="render_mode='rgb_array'") from error
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB"), dtype=np.uint8)
-
-
-def _make_game(target: str, kwargs: Mapping[str, Any]) -> Game:
-    kind = load(target)
-    try:
-        game = kind(**kwargs)
-    except TypeError as error:
-        raise ConfigError(
-            f"{kind.__name__} can't be made with {json.dumps(dict(kwargs), default=str)}: {error}"
-        ) from error
-    if not isinstance(game, Game):
-        raise ConfigError(f"{target!r} is not a Game.")
-    return game
-
-
-def _pick_scheme(
-    scheme: str | RewardScheme | Mapping[str, Any], declared: Mapping[str, RewardScheme], kind: type[Game]
-) -> RewardScheme:
-    if isinstance(scheme, str):
-        if scheme not in declared:
-            raise unknown_name(f"scheme of {kind.__name__}", scheme, declared)
-        scheme = declared[scheme]
-    elif not isinstance(scheme, RewardScheme):
-        scheme = RewardScheme.from_dict(scheme)
-    scheme.check(kind.components)
-    return scheme
-
-
-def _pick_format(name: str | None, kind: type[Game]) -> ActionFormat:
-    offered = {item if isinstance(item, str) else item.name: item for item in kind.formats}
-    if name is None:
-        name = next(iter(offered))
-    if name not in offered:
-        raise unknown_name(f"action format of {kind.__name__}", name, offered)
-    found = offered[name]
-    return FORMATS.get(found) if isinstance(found, str) else found
-
-
-def _limit(name: str, given: int | None, default: int) -> int:
-    value = default if given is None else given
-    if value < 1:
-        raise ConfigError(f"{name} must be at least 1, got {value}.")
-    return int(value)
 
 
 def _freeze(ledger: Ledger) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import sys
@@ -15,17 +14,11 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from agentgym.core.cache import cache_root
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.environments.swe.package import BUNDLED, Environment, Files, Package, bundled_files
 
 _MAX_FILE = 1 << 20
-
-
-def cache_root() -> Path:
-    """``$AGENTGYM_CACHE``, else ``agentgym`` in the user's cache folder."""
-    chosen = os.environ.get("AGENTGYM_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return (Path(chosen) if chosen else Path(base) / "agentgym") / "swe"
 
 
 def files_of(package: Package) -> Files:
@@ -49,7 +42,7 @@ def environment_of(package: Package) -> Environment:
     if not package.requires and package.key == BUNDLED.key:
         return Environment()
     name = hashlib.sha256("\n".join((package.key, sys.version, *package.requires)).encode()).hexdigest()[:12]
-    target = cache_root() / "packages" / f"{package.key}-{name}"
+    target = cache_root() / "swe" / "packages" / f"{package.key}-{name}"
     if not target.is_dir():
         _install(package, target)
     return Environment(str(target))
@@ -73,7 +66,7 @@ def empty_folder() -> str:
     Raises:
         ConfigError: The cache folder can't be written.
     """
-    folder = cache_root() / "empty"
+    folder = cache_root() / "swe" / "empty"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
@@ -90,7 +83,7 @@ def is_fetched(package: Package) -> bool:
 
 
 def _archive_path(package: Package, *, fetch: bool = True) -> Path:
-    path = cache_root() / "sources" / f"{package.key}.tar.gz"
+    path = cache_root() / "swe" / "sources" / f"{package.key}.tar.gz"
     if fetch and not path.is_file():
         if package.origin:
             raise ConfigError(f"{package.key} was taken from {package.origin} and is no longer in {path.parent}.")

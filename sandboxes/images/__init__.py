@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from agentgym.core.cache import cache_root
 from agentgym.core.errors import UnsupportedError
 from agentgym.sandboxes import docker
 
@@ -114,9 +115,7 @@ def _apt(command: list[str]) -> list[str]:
 
 
 def _cache() -> Path:
-    chosen = os.environ.get("AGENTGYM_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = (Path(chosen) if chosen else base / "agentgym") / "images"
+    path = cache_root() / "images"
     path.mkdir(parents=True, exist_ok=True)
     return path
 

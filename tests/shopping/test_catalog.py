@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgym.core.cache import built_once
 from agentgym.core.errors import ConfigError
 from agentgym.environments.shopping.catalog import CatalogSpec, StoredCatalogue, open_catalogue
-from agentgym.environments.shopping.catalog.cache import built_once
 from agentgym.environments.shopping.catalog.generate import MAX_NEAR_MISSES, Draft, products
 from agentgym.environments.shopping.catalog.vocabulary import families, family_of
 

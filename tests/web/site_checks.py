@@ -122,14 +122,14 @@ def tree_of(site, paths, edits=(), kept=shown):
 
 def own_tree(site, browser, host):
     """The page as the engine has it: the HTML that came, and its style sheets."""
-    from agentgym.tools.browser.dom import parse_html
+    from agentgym.tools.browser.dom import linked_sheets
     from agentgym.tools.browser.urls import resolve
     from web.axtree import ours
 
     url = browser.page.url.partition("#")[0]
     html = browser._server.kept[url][1]
     sheets = []
-    for href in parse_html(html).sheets:
+    for href in linked_sheets(html)[1]:
         address = resolve(url, href)
         if address.startswith(f"http://{host}/"):
             response = site(Request("GET", address, document=False))

@@ -126,8 +126,6 @@ class Document:
     """Content of ``<meta http-equiv=refresh>``, or empty."""
     cut: bool = False
     """The page had more elements than are read."""
-    sheets: tuple[str, ...] = ()
-    """Linked style sheets, as written in the page."""
     by_id: Mapping[str, Element] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     """Accessible names that were computed, by element index."""
@@ -187,6 +185,19 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
     return builder.finish(cut)
 
 
+def linked_sheets(html: str) -> tuple[str, tuple[str, ...]]:
+    """Value of ``<base href>``, or empty, and the style sheets that a page links, as written in it."""
+    tree = LexborHTMLParser(html)
+    bases = (node.attributes.get("href") for node in tree.css("base"))
+    links = (_attributes(node) for node in tree.css("link[href]"))
+    return next(filter(None, bases), "") or "", tuple(link["href"] for link in links if _is_sheet(link))
+
+
+def _is_sheet(link: Mapping[str, str]) -> bool:
+    sheet = "stylesheet" in link.get("rel", "").lower().split()
+    return sheet and link["href"] != "" and "print" not in link.get("media", "")
+
+
 def _attributes(node: LexborNode) -> dict[str, str]:
     found: dict[str, Any] = node.attributes
     return {key: value or "" for key, value in found.items()} if None in found.values() else found
@@ -244,12 +255,10 @@ class _Builder:
         self.elements: list[Element] = []
         self._scripting = scripting
         self._titles: list[Element] = []
-        self._sheets: list[str] = []
         self._by_id: dict[str, Element] = {}
         self._special: dict[str, Callable[[Element], None]] = {
             "base": self._base,
             "meta": self._meta,
-            "link": self._link,
             "title": self._titles.append,
         }
         self._base_href = ""
@@ -280,14 +289,7 @@ class _Builder:
         if element.attrs.get("http-equiv", "").lower() == "refresh":
             self._refresh = self._refresh or element.attrs.get("content", "")
 
-    def _link(self, element: Element) -> None:
-        attrs = element.attrs
-        sheet = "stylesheet" in attrs.get("rel", "").lower().split()
-        if sheet and attrs.get("href") and "print" not in attrs.get("media", ""):
-            self._sheets.append(attrs["href"])
-
     def finish(self, cut: bool) -> Document:
         root = self.elements[0] if self.elements else Element("html", {}, None, 0)
         title = " ".join(self._titles[0].text().split()) if self._titles else ""
-        sheets = tuple(self._sheets)
-        return Document(root, tuple(self.elements), title, self._base_href, self._refresh, cut, sheets, self._by_id)
+        return Document(root, tuple(self.elements), title, self._base_href, self._refresh, cut, self._by_id)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from agentgym.core.cache import cache_root
 from agentgym.core.errors import ConfigError, DataError
 from agentgym.core.tasks import SPLITS
 from agentgym.environments.search.library import Library, Questions
@@ -55,16 +56,7 @@ def open_world(seed: int = 0, documents: int = 10_000) -> Library:
             f"A world has an integer as its seed and documents from 1, got seed {seed!r}, documents {documents!r}."
         )
     cells = max(LEAST_CELLS, -(-documents // PER_CELL))
-    return _open(cache_folder(), seed, cells)
-
-
-def cache_folder() -> Path:
-    """Where built worlds are kept."""
-    named = os.environ.get("AGENTGYM_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "agentgym"
+    return _open(cache_root(), seed, cells)
 
 
 @lru_cache(maxsize=4)

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from agentgym.core.cache import built_once, cache_root
 from agentgym.core.errors import ConfigError
 from agentgym.core.seeding import digest
 from agentgym.core.tasks import SPLITS, check_split
 from agentgym.environments.shopping.catalog import generate
-from agentgym.environments.shopping.catalog.cache import built_once, cache_root
 from agentgym.environments.shopping.catalog.vocabulary import families, family_of, vocabulary_digest
 from agentgym.environments.shopping.product import Product, Row
 from agentgym.tools.retriever import BM25

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from agentgym.environments.shopping.catalog.cache import built_once, cache_root
+from agentgym.core.cache import built_once, cache_root
 from agentgym.environments.web.sites.changes import watch
 from agentgym.environments.web.sites.worker import built
 
