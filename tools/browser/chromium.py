@@ -18,6 +18,7 @@ from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element, from_live,
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown
+from agentgym.tools.browser.referrer import referer, referrer_policy
 from agentgym.tools.browser.saved import Saved, cookie, values_of
 from agentgym.tools.browser.server import PASSED, SiteServer
 from agentgym.tools.browser.transport import Transport
@@ -334,8 +335,11 @@ class ChromiumBrowser(Browser):
             return
         if without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url:
             await handle.goto(BLANK)  # Chromium would only scroll
-        referer = without_fragment(opener.url) if visit.cause is not None else None
-        arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=referer)))
+        named: str | None = None
+        if visit.cause is not None and self._page is not None:
+            policy = referrer_policy(self._page.document, visit.cause)
+            named = referer(policy, without_fragment(opener.url), visit.url) or None
+        arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=named)))
 
     async def _halt(self, handle: Any) -> None:
         """Stops a page that doesn't come; one that doesn't even stop leaves an empty tab."""

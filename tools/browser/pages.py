@@ -23,6 +23,7 @@ MAX_DELAY = 5.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HTML = ("text/html", "application/xhtml+xml")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _SLOW = ("punycode", "idna")
 """Python's codecs that no browser knows and that take quadratic time."""
 _REFRESH = re.compile(
@@ -111,7 +112,7 @@ def _page(response: Response) -> str:
     kind = response.header("content-type")
     media = kind.partition(";")[0].strip().lower() or "text/html"
     attached = response.header("content-disposition").lower().startswith("attachment")
-    if response.status in (204, 205):
+    if response.status in (204, 205, 304):
         raise NotShown("http_error", "The site answered with nothing.")
     if attached or not (media in _HTML or media.startswith("text/") or media.endswith(("json", "xml"))):
         size = len(response.body)
@@ -124,8 +125,9 @@ def _page(response: Response) -> str:
 
 def decoded(body: bytes, content_type: str) -> str:
     """Text of a body: by its byte order mark, the header, a ``meta`` at its beginning, else UTF-8."""
-    if body.startswith(b"\xef\xbb\xbf"):
-        return body[3:].decode("utf-8", "replace")
+    for mark, name in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(name, "replace")
     found = _CHARSET.search(content_type) or _CHARSET.search(body[:1024].decode("latin-1"))
     named = found[1].lower() if found else "utf-8"
     try:
