@@ -134,7 +134,8 @@ FORMS = {
       <form action=/find><input name=q aria-label=Q></form>
       <details><summary>More</summary><p>inside <a href=/got>deep</a></details>
       <style>.c::before{content:"(new) "} .u{text-transform:uppercase} .h{display:none}</style>
-      <p class=c>told</p><p class=u>loud</p><p class=h>gone</p>""",
+      <details name=g open><summary>One</summary>first</details><details name=g><summary>Two</summary>second</details>
+      <div popover>gone too</div><p class=c>told</p><p class=u>loud</p><p class=h>gone</p>""",
     "/got": lambda request: html(
         f"<title>Got</title><pre>{request.method} {request.url} {request.body.decode()}</pre>", 200,
         ("set-cookie", "seen=1; Path=/; Max-Age=3600"),
@@ -162,6 +163,8 @@ STEPS = [
     ("clear", {"bid": "a3"}),
     ("click", {"bid": "a16"}),
     ("click", {"bid": "a16"}),
+    ("click", {"bid": "a18"}),
+    ("click", {"bid": "a18"}),
     ("click", {"bid": "a13"}),
     ("check", {"bid": "a5"}),
     ("press", {"bid": "a6", "key_comb": "Space"}),

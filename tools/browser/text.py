@@ -207,7 +207,9 @@ class TextBrowser(Browser):
 
     def toggle(self, details: Element) -> None:
         """See ``Browser``."""
-        self.tab.source.toggled ^= {details.index}
+        name = details.attrs.get("name", "") if "open" not in details.attrs else ""
+        shut = [item.index for item in self.page.document.elements if name and _is_open(item, name)]
+        self.tab.source.toggled ^= {details.index, *shut}
         self._touched()
 
     def reset_form(self, form: Element) -> None:
@@ -261,6 +263,11 @@ def _parse(html: str, sheets: tuple[str, ...], toggled: frozenset[int]) -> tuple
     if "radio" in html:
         _settle_radios(document)
     return document, read(document, Controls())
+
+
+def _is_open(element: Element, group: str) -> bool:
+    """Whether it is one of the ``details`` of a group, of which only one can be open, and open."""
+    return element.tag == "details" and element.attrs.get("name") == group and "open" in element.attrs
 
 
 def _settle_radios(document: Document) -> None:
