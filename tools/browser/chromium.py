@@ -175,6 +175,8 @@ class ChromiumBrowser(Browser):
         await lease.context.clear_cookies()
         if self.scripts:
             await first.handle.goto(BLANK)
+        else:
+            await first.handle.evaluate("0")  # fails where the page has crashed, and another context is taken
         self._tabs, self._active = [LiveTab(handle=first.handle)], 0
 
     def _renew(self) -> None:
