@@ -264,11 +264,10 @@ def error_text(done: Done) -> str:
 class ChromiumWebGame(WebGame):
     """The same in a real browser.
 
-    A snapshot holds databases, cookies, the tabs' pages and addresses, and what was put into the controls of the
-    current tab. What was typed into tabs in the background, scroll positions and focus are lost.
+    A snapshot holds databases, cookies, the tabs' pages and addresses, and what was put into their controls.
     """
 
-    capabilities = Capabilities(blocking=True)
+    capabilities = Capabilities(blocking=True, lost=("scroll positions", "focus", "what scripts did to pages"))
 
     _chromium: Any = None
     """The browser that this instance keeps over its episodes."""

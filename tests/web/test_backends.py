@@ -195,11 +195,16 @@ def test_what_was_typed_survives_a_snapshot_of_chromium(request):
     try:
         for name, arguments in STEPS[:8]:
             browser.do(name, arguments)
+        shown = browser.observe()
+        browser.do("new_tab", {})
         before, saved = browser.observe(), browser.save()
+        browser.do("tab_focus", {"index": 0})
         browser.do("press", {"bid": "a1", "key_comb": "Enter"})
         browser.restart()
         browser.load(saved)
         assert browser.observe() == before
+        browser.do("tab_close", {})
+        assert browser.observe() == shown
     finally:
         browser.close()
 

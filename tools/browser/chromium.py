@@ -238,15 +238,14 @@ class ChromiumBrowser(Browser):
     def _look(self) -> None:
         """Fetches the page, unless that was done; its making can wait."""
         if self._page is None and self._seen is None:
-            self._seen = self._run(self._fetch())
+            self._seen = self._run(self._fetch(self.tab))
 
     def _forget(self) -> None:
         """The page may have changed."""
         self._page = self._seen = None
 
-    async def _fetch(self) -> Any:
+    async def _fetch(self, tab: LiveTab) -> Any:
         """What the page's reader says: JSON of address and nodes; None for an empty tab."""
-        tab = self.tab
         if tab.fresh or tab.handle.url == BLANK:
             return None
         return await tab.handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
@@ -415,14 +414,15 @@ class ChromiumBrowser(Browser):
     # ------------------------------------------------------------------ snapshots
 
     def save(self) -> Saved:
-        """Tabs with the pages as they came, what was typed into the current one, and cookies.
+        """Tabs with the pages as they came, what was typed into them, and cookies.
 
-        Lost are scroll positions, focus and what scripts did; of tabs in the background also what was typed.
+        Lost are scroll positions, focus and what scripts did.
         """
         tabs = []
-        for number, tab in enumerate(self._tabs):
+        for tab in self._tabs:
             kept = self._server.kept.get(without_fragment(tab.url))
-            values = values_of(self.page) if number == self._active else []
+            text = self._run(self._fetch(tab))
+            values = values_of(from_live(json.loads(text)["nodes"])) if text is not None else []
             tabs.append(
                 {"history": list(tab.history), "place": tab.place, "top": tab.top, "url": tab.url, "kept": kept,
                  "values": values, "status": tab.status, "title": tab.title, "lines": tab.lines}
