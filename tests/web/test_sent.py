@@ -113,6 +113,8 @@ ROUTES = {
     "/not-modified": Response(304),
     "/asked-again": html("<title>Late</title>", 408),
     "/policy": html("<a href=/got>g</a>", 200, ("referrer-policy", "no-referrer")),
+    "/safe": "<meta http-equiv=Content-Security-Policy content='upgrade-insecure-requests; style-src \"none\"'>"
+    "<style>p { display: none }</style><p>hidden</p><a href=/got>s</a>",
     "/wide": Response(200, (("content-type", "text/html"),), "<title>hié".encode("utf-16")),
     "/": "<title>F</title>" + "".join(
         f"<form action='{action}' method=post {more}>{fields}{BUTTON}</form>" for action, more, fields in [
@@ -130,7 +132,7 @@ WAYS = [
     ("click", "Go", 0), ("click", "Go", 1), ("click", "Go", 2), ("click", "Go", 3), ("fill", "lone", "a\ud800b"),
     ("click", "Go", 4), ("fill", "n", "1.5"), ("click", "Go", 5), ("fill", "n", "2"), ("click", "Go", 5),
     ("click", "Here", 0), ("click", "There", 0), ("goto", "/not-modified", 0), ("goto", "/asked-again", 0),
-    ("goto", "/policy", 0), ("click", "g", 0), ("goto", "/wide", 0),
+    ("goto", "/policy", 0), ("click", "g", 0), ("goto", "/wide", 0), ("goto", "/safe", 0), ("click", "s", 0),
 ]  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def ways(make):
     browser = make(Router(sites))
     told = []
     for name, what, more in WAYS:
-        if browser.page.url != f"http://{HOST}/" and name != "goto" and what != "g":
+        if browser.page.url != f"http://{HOST}/" and name != "goto" and what not in ("g", "s"):
             browser.do("goto", {"url": f"http://{HOST}/"})
         if name == "goto":
             done = browser.do(name, {"url": f"http://{HOST}{what}"})

@@ -29,7 +29,9 @@ _SLOW = ("punycode", "idna")
 _REFRESH = re.compile(
     r"\s*(?P<delay>\d{0,9}(?:\.\d*)?)\s*[;,]?\s*(?:url\s*=\s*)?(?P<url>.*)", re.IGNORECASE | re.DOTALL
 )
-_TIMED = re.compile(r"http-equiv(\s*=\s*[\"']?\s*refresh)", re.IGNORECASE)
+_TIMED = re.compile(r"http-equiv\s*=\s*[\"']?\s*refresh", re.IGNORECASE)
+_OBEYED = re.compile(r"http-equiv(\s*=\s*[\"']?\s*(?:refresh|content-security-policy))", re.IGNORECASE)
+"""What a page tells browsers to do that is done here (``refresh``), or can't be (what leads to https)."""
 
 
 class NotShown(Exception):
@@ -70,7 +72,7 @@ def arrive(url: str, response: Response, hops: int, allow: AllowList) -> Arrived
     onward = _refresh(url, response, html)
     if onward is not None:
         return Arrived("", _allowed(url, onward, hops, allow))
-    return Arrived(_TIMED.sub(r"data-equiv\1", html))
+    return Arrived(_OBEYED.sub(r"data-equiv\1", html))
 
 
 def _allowed(url: str, location: str, hops: int, allow: AllowList) -> str:
