@@ -16,6 +16,8 @@ _SAFE_QUERY = "!$%&()*+,/:;=?@-._~[]{}|\\^`"
 _FORM_SAFE = re.compile(r"[A-Za-z0-9*\-._]")
 _LONE = re.compile("[\ud800-\udfff]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_MISLEADING = re.compile(r"[a-z]*:?[/\\]{2}[^/?#]*\\[^/?#]*@", re.IGNORECASE)
+"""Two hosts, of which programs take one or the other: left as it is, which nobody may open."""
 _REST = re.compile(r"[?#]")
 _MANY = re.compile(r"^(https?:)?/{2,}", re.IGNORECASE)
 _DOTS = re.compile(r"(?<=/)(?:\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
@@ -37,7 +39,7 @@ def resolve(base: str, href: str) -> str:
 def _slashed(href: str) -> str:
     """What of an address browsers read as slashes and dots: ``\\`` and ``%2e``, and how many lead to a host."""
     scheme = _SCHEME.match(href)
-    if scheme is not None and scheme[0].lower() not in ("http:", "https:"):
+    if (scheme is not None and scheme[0].lower() not in ("http:", "https:")) or _MISLEADING.match(href):
         return href
     rest = _REST.search(href)
     end = rest.start() if rest else len(href)
