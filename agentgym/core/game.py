@@ -52,6 +52,8 @@ class Capabilities:
 
     snapshot: bool = True
     fork: bool = True
+    lost: tuple[str, ...] = ()
+    """What snapshots and forks don't hold, in words; empty when they are exact."""
     replay: Literal["bytes", "normalised"] = "bytes"
     """``normalised``: durations, addresses and process ids of real programs are replaced before comparing."""
     blocking: bool | Literal["process"] = False

@@ -20,6 +20,7 @@ from agentgym.environments.web.rewards import COMPONENTS, SCHEMES
 from agentgym.environments.web.sites import SITES
 from agentgym.environments.web.sites.changes import Change
 from agentgym.environments.web.sites.site import Site
+from agentgym.environments.web.sites.worker import WorkerSite
 from agentgym.environments.web.state import Progress
 from agentgym.environments.web.tasks import WebTasks
 from agentgym.tools.browser.actions import CORE, INFEASIBLE
@@ -125,7 +126,9 @@ class WebGame(Game):
             self._sites.pop(name).close()
         for name in names:
             if name not in self._sites:
-                self._sites[name] = SITES[name].make()
+                site = self._sites[name] = SITES[name].make()
+                if isinstance(site, WorkerSite):
+                    site.deadline = min(site.deadline, self._deadline)
         self._sites = {name: self._sites[name] for name in names}
         self._router.sites = {site.host: site for site in self._sites.values()}
         self._router.log.clear()
@@ -261,11 +264,10 @@ def error_text(done: Done) -> str:
 class ChromiumWebGame(WebGame):
     """The same in a real browser.
 
-    A snapshot holds databases, cookies, the tabs' pages and addresses, and what was put into the controls of the
-    current tab. What was typed into tabs in the background, scroll positions and focus are lost.
+    A snapshot holds databases, cookies, the tabs' pages and addresses, and what was put into their controls.
     """
 
-    capabilities = Capabilities(blocking=True)
+    capabilities = Capabilities(blocking=True, lost=("scroll positions", "focus", "what scripts did to pages"))
 
     _chromium: Any = None
     """The browser that this instance keeps over its episodes."""

@@ -72,6 +72,7 @@ def test_messages_that_are_read(message, expected):
         ("click('a1', 'left', [], 4)", "at most 3 arguments"),
         ("tab_focus [x]", "number of a tab"),
         ("type [3]", "takes 2 to 3"),
+        ("press [Enter]", "like press [3] [Enter]"),
         ("click(" + "(" * 900 + ")" * 900 + ")", "not well formed"),
         ("click('" + "x" * 100_000 + "')", "Found no action"),
     ],
@@ -92,6 +93,11 @@ def test_any_message_is_read_or_refused_without_an_exception(message):
 def test_what_is_written_is_read_back(bid, value):
     action = Action("fill", {"bid": bid, "value": value})
     assert parse(FORMAT.render([action], TOOLS)).actions == (action,)
+
+
+def test_a_key_without_an_element_goes_to_what_has_the_focus_where_there_is_one():
+    scripted = {tool.name: tool for tool in CORE + COORDINATES}
+    assert FORMAT.parse("press [Ctrl+a]", scripted).actions == (Action("keyboard_press", {"key": "Ctrl+a"}),)
 
 
 def test_json_calls_are_read_too():

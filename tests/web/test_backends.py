@@ -134,7 +134,8 @@ FORMS = {
       <form action=/find><input name=q aria-label=Q></form>
       <details><summary>More</summary><p>inside <a href=/got>deep</a></details>
       <style>.c::before{content:"(new) "} .u{text-transform:uppercase} .h{display:none}</style>
-      <p class=c>told</p><p class=u>loud</p><p class=h>gone</p>""",
+      <details name=g open><summary>One</summary>first</details><details name=g><summary>Two</summary>second</details>
+      <div popover>gone too</div><p class=c>told</p><p class=u>loud</p><p class=h>gone</p>""",
     "/got": lambda request: html(
         f"<title>Got</title><pre>{request.method} {request.url} {request.body.decode()}</pre>", 200,
         ("set-cookie", "seen=1; Path=/; Max-Age=3600"),
@@ -162,6 +163,8 @@ STEPS = [
     ("clear", {"bid": "a3"}),
     ("click", {"bid": "a16"}),
     ("click", {"bid": "a16"}),
+    ("click", {"bid": "a18"}),
+    ("click", {"bid": "a18"}),
     ("click", {"bid": "a13"}),
     ("check", {"bid": "a5"}),
     ("press", {"bid": "a6", "key_comb": "Space"}),
@@ -192,11 +195,16 @@ def test_what_was_typed_survives_a_snapshot_of_chromium(request):
     try:
         for name, arguments in STEPS[:8]:
             browser.do(name, arguments)
+        shown = browser.observe()
+        browser.do("new_tab", {})
         before, saved = browser.observe(), browser.save()
+        browser.do("tab_focus", {"index": 0})
         browser.do("press", {"bid": "a1", "key_comb": "Enter"})
         browser.restart()
         browser.load(saved)
         assert browser.observe() == before
+        browser.do("tab_close", {})
+        assert browser.observe() == shown
     finally:
         browser.close()
 

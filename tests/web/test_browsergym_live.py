@@ -1,7 +1,6 @@
 """BrowserGym's environments as a game, run for real. Collected only where BrowserGym is installed.
 
-It pins an older Playwright than ours, so it needs an environment of its own: ``pip install browsergym-core
-browsergym-miniwob miniwob selectolax tinycss2 -e . pytest``, then ``pytest tests/web/test_browsergym_live.py``.
+It pins an older Playwright than ours, so it needs an environment of its own: ``scripts/ci_browsergym.sh``.
 """
 
 import re

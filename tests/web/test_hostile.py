@@ -302,6 +302,17 @@ def test_a_browser_that_is_killed_is_a_fault_of_the_tool_and_the_next_start_work
     assert len(browser_processes("driver")) <= 2
 
 
+def test_the_next_start_works_after_a_page_has_crashed(live):
+    for process in browser_processes("browser"):
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it ended meanwhile
+                if "--type=renderer" in child.cmdline():
+                    child.kill()
+    live.restart()
+    live.open(f"http://{HOST}/ok")
+    assert live.page.title == "Ok"
+
+
 def test_a_lost_site_server_is_a_fault_and_the_next_start_has_a_new_one(live):
     live._server.close()
     with pytest.raises(Fault) as caught:

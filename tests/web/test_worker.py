@@ -110,6 +110,16 @@ def test_a_page_that_can_t_be_broken_off_ends_the_process(monkeypatch):
     site.close()
 
 
+def test_a_reset_doesn_t_wait_long_for_a_process_that_is_stuck(site, monkeypatch):
+    monkeypatch.setattr(workers, "DEADLINE", 1.0)
+    monkeypatch.setattr(workers, "GRACE", 0.5)
+    os.kill(site._worker.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    site.restore(golden(3))
+    assert time.monotonic() - began < 30.0  # a minute was waited for once
+    assert b"thing of 3" in get(site, "").body
+
+
 @pytest.mark.parametrize("path", ["fail", "memory"])
 def test_a_page_that_fails_leaves_the_site_running(site, path):
     with pytest.raises(SiteError):

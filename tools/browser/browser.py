@@ -296,19 +296,20 @@ class Browser(ABC):
                 where = page.view.ref(wrong[0].index) or wrong[0].attrs.get("name", "a field")
                 raise Refused("not_actionable", f"The form can't be sent: {where} is not filled in right. {wrong[1]}")
         attrs = submitter.attrs if submitter is not None else {}
-        action = attrs.get("formaction") or form.attrs.get("action") or without_fragment(page.url)
+        action = attrs.get("formaction", form.attrs.get("action", "")).strip() or without_fragment(page.url)
         method = (attrs.get("formmethod") or form.attrs.get("method", "get")).lower()
         target = attrs.get("formtarget") or form.attrs.get("target", "")
         if method == "dialog":
             return "Nothing happened."
-        url = resolve(resolve(page.url, page.document.base) if "action" in form.attrs else page.url, action)
-        sent = form_encoded(forms.entries(page.document, form, page.controls, submitter))
+        url = resolve(resolve(page.url, page.document.base), action)
+        sent = forms.entries(page.document, form, page.controls, submitter)
         new_tab = _elsewhere(target)
         if method == "post":
             kind = (attrs.get("formenctype") or form.attrs.get("enctype", "")).lower()
-            body, content_type = _encoded(kind, sent, forms.entries(page.document, form, page.controls, submitter))
+            body, content_type = _encoded(kind, sent)
             return self._visit(Visit("POST", url, body, content_type, form, submitter, new_tab))
-        url = url.partition("#")[0].partition("?")[0] + "?" + sent
+        place, hash_sign, fragment = url.partition("#")
+        url = f"{place.partition('?')[0]}?{form_encoded(sent)}{hash_sign}{fragment}"
         return self._visit(Visit("GET", url, cause=form, submitter=submitter, new_tab=new_tab))
 
     def _visit(self, visit: Visit) -> str | None:
@@ -485,15 +486,25 @@ def _resets(element: Element) -> bool:
 _BOUNDARY = "----agentgym-boundary"
 
 
-def _encoded(kind: str, sent: str, entries: list[tuple[str, str]]) -> tuple[bytes, str]:
+def _encoded(kind: str, entries: list[tuple[str, str]]) -> tuple[bytes, str]:
     """Body and content type of a POST form."""
+    if kind == "text/plain":
+        return "".join(f"{name}={value}\r\n" for name, value in entries).encode(), kind
     if kind != "multipart/form-data":
-        return sent.encode(), "application/x-www-form-urlencoded"
+        return form_encoded(entries).encode(), "application/x-www-form-urlencoded"
     parts = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name.replace(chr(34), "%22")}"\r\n\r\n{value}\r\n'
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{_in_quotes(name)}"'
+        f"{_NO_FILE if isinstance(value, forms.NoFile) else ''}\r\n\r\n{value}\r\n"
         for name, value in entries
     ]
     return "".join([*parts, f"--{_BOUNDARY}--\r\n"]).encode(), f"multipart/form-data; boundary={_BOUNDARY}"
+
+
+_NO_FILE = '; filename=""\r\nContent-Type: application/octet-stream'
+
+
+def _in_quotes(name: str) -> str:
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def window_end(lines: tuple[str, ...], top: int) -> int:

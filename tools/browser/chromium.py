@@ -18,6 +18,7 @@ from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element, from_live,
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown
+from agentgym.tools.browser.referrer import referer, referrer_policy
 from agentgym.tools.browser.saved import Saved, cookie, values_of
 from agentgym.tools.browser.server import PASSED, SiteServer
 from agentgym.tools.browser.transport import Transport
@@ -174,6 +175,8 @@ class ChromiumBrowser(Browser):
         await lease.context.clear_cookies()
         if self.scripts:
             await first.handle.goto(BLANK)
+        else:
+            await first.handle.evaluate("0")  # fails where the page has crashed, and another context is taken
         self._tabs, self._active = [LiveTab(handle=first.handle)], 0
 
     def _renew(self) -> None:
@@ -235,15 +238,14 @@ class ChromiumBrowser(Browser):
     def _look(self) -> None:
         """Fetches the page, unless that was done; its making can wait."""
         if self._page is None and self._seen is None:
-            self._seen = self._run(self._fetch())
+            self._seen = self._run(self._fetch(self.tab))
 
     def _forget(self) -> None:
         """The page may have changed."""
         self._page = self._seen = None
 
-    async def _fetch(self) -> Any:
+    async def _fetch(self, tab: LiveTab) -> Any:
         """What the page's reader says: JSON of address and nodes; None for an empty tab."""
-        tab = self.tab
         if tab.fresh or tab.handle.url == BLANK:
             return None
         return await tab.handle.evaluate(page_scripts.LIVE, [MAX_NODES, MAX_DEPTH])
@@ -334,8 +336,11 @@ class ChromiumBrowser(Browser):
             return
         if without_fragment(handle.url) == without_fragment(visit.url) and "#" in visit.url:
             await handle.goto(BLANK)  # Chromium would only scroll
-        referer = without_fragment(opener.url) if visit.cause is not None else None
-        arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=referer)))
+        named: str | None = None
+        if visit.cause is not None and self._page is not None:
+            policy = referrer_policy(self._page.document, visit.cause)
+            named = referer(policy, without_fragment(opener.url), visit.url) or None
+        arrival.follow(asyncio.ensure_future(handle.goto(visit.url, wait_until="commit", referer=named)))
 
     async def _halt(self, handle: Any) -> None:
         """Stops a page that doesn't come; one that doesn't even stop leaves an empty tab."""
@@ -409,14 +414,15 @@ class ChromiumBrowser(Browser):
     # ------------------------------------------------------------------ snapshots
 
     def save(self) -> Saved:
-        """Tabs with the pages as they came, what was typed into the current one, and cookies.
+        """Tabs with the pages as they came, what was typed into them, and cookies.
 
-        Lost are scroll positions, focus and what scripts did; of tabs in the background also what was typed.
+        Lost are scroll positions, focus and what scripts did.
         """
         tabs = []
-        for number, tab in enumerate(self._tabs):
+        for tab in self._tabs:
             kept = self._server.kept.get(without_fragment(tab.url))
-            values = values_of(self.page) if number == self._active else []
+            text = self._run(self._fetch(tab))
+            values = values_of(from_live(json.loads(text)["nodes"])) if text is not None else []
             tabs.append(
                 {"history": list(tab.history), "place": tab.place, "top": tab.top, "url": tab.url, "kept": kept,
                  "values": values, "status": tab.status, "title": tab.title, "lines": tab.lines}

@@ -135,7 +135,7 @@ class Document:
 
 def default_display(tag: str, attrs: Mapping[str, str]) -> str:
     """What a browser's own style sheet gives an element."""
-    if "hidden" in attrs or (tag == "input" and attrs.get("type", "").lower() == "hidden"):
+    if "hidden" in attrs or "popover" in attrs or (tag == "input" and attrs.get("type", "").lower() == "hidden"):
         return "none"
     if tag == "dialog" and "open" in attrs:
         return "block"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
 
+from agentgym.tools.browser.amounts import EXAMPLES, fitted, out_of_range, well_formed
 from agentgym.tools.browser.dom import Document, Element
 from agentgym.tools.browser.names import squeeze
+from agentgym.tools.browser.patterns import fits
 from agentgym.tools.browser.roles import input_type
 
 _words = str.split
@@ -19,28 +20,16 @@ Value = str | bool | tuple[int, ...]
 TEXT_INPUTS = frozenset(
     _words("color date datetime-local email month number password range search tel text time url week")
 )
+_BLANKS = " \t\n\r\f"
+_LONE = re.compile("[\ud800-\udfff]")
 _BUTTON_INPUTS = frozenset({"submit", "image", "reset", "button"})
 _SANITISED = ("text", "search", "tel", "password", "url", "email")
-_FORMATS = {
-    "month": re.compile(r"\d{4}-(0[1-9]|1[0-2])"),
-    "week": re.compile(r"\d{4}-W(0[1-9]|[1-4]\d|5[0-3])"),
-    "time": re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?"),
-    "color": re.compile(r"#[0-9a-fA-F]{6}"),
-    "number": re.compile(r"-?(\d+(\.\d+)?|\.\d+)([eE][-+]?\d+)?"),
-}
-_FORMATS["range"] = _FORMATS["number"]
-_LIKE = {
-    "month": "2026-03",
-    "week": "2026-W05",
-    "time": "14:30",
-    "color": "#ff0000",
-    "number": "a number",
-    "range": "a number",
-    "date": "2026-03-14",
-    "datetime-local": "2026-03-14T14:30",
-}
-_EMAIL = re.compile(
-    r"[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*", re.ASCII
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+_URL = re.compile(
+    r"(?!(?:https?|wss?|ftp):)[A-Za-z][A-Za-z0-9+.-]*:.*"
+    r"|(?:https?|wss?|ftp):[/\\]*(?:\[[0-9a-f:.]+\]|[^][/\\?#<>^|\s]).*",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -125,39 +114,20 @@ def sanitised(element: Element, text: str) -> str:
     kind = input_type(element)
     if kind in _SANITISED:
         text = text.replace("\r", "").replace("\n", "")
-        return text.strip(" \t\n\r\f") if kind in ("url", "email") else text
-    if kind in _LIKE:
-        return text if well_formed(kind, text) else ""
-    return text
-
-
-def well_formed(kind: str, text: str) -> bool:
-    """Whether ``text`` is a value of the input type ``kind``."""
-    if kind == "date":
-        return _is_date(text)
-    if kind == "datetime-local":
-        day, t, clock = text.replace(" ", "T").partition("T")
-        return bool(t) and _is_date(day) and bool(_FORMATS["time"].fullmatch(clock))
-    return bool(_FORMATS[kind].fullmatch(text))
-
-
-def _is_date(text: str) -> bool:
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+        if kind == "email" and "multiple" in element.attrs:
+            return ",".join(part.strip(_BLANKS) for part in text.split(","))
+        return text.strip(_BLANKS) if kind in ("url", "email") else text
+    return fitted(kind, element.attrs, text) if kind in EXAMPLES else text
 
 
 def accept(element: Element, text: str) -> tuple[str, str]:
     """What a text control takes of ``text``: the value, and why it can't be written (empty: it can)."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _LONE.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
     if element.tag == "input":
         kind = input_type(element)
-        if kind in _LIKE and text and not well_formed(kind, text):
-            return "", f"It takes {'a value like ' if not _LIKE[kind].startswith('a ') else ''}{_LIKE[kind]}."
+        if kind in EXAMPLES and text and not well_formed(kind, text):
+            like = EXAMPLES[kind]
+            return "", f"It takes {like if like.startswith('a ') else f'a value like {like}'}."
         text = sanitised(element, text)
     limit = element.attrs.get("maxlength", "")
     return (text[: int(limit)], "") if limit.isdecimal() and len(limit) < 9 else (text, "")
@@ -198,16 +168,24 @@ def default_button(document: Document, form: Element) -> Element | None:
 def entries(document: Document, form: Element, controls: Controls, submitter: Element | None) -> list[tuple[str, str]]:
     """Names and values that a form sends."""
     return [
-        (name, re.sub(r"\r\n|\r|\n", "\r\n", value))
+        (_sent(name), value if isinstance(value, NoFile) else _sent(value))
         for element in controls_of(document, form)
         for name, value in _entry(element, controls, submitter)
     ]
 
 
+class NoFile(str):
+    """What a file input sends that holds no file."""
+
+
+def _sent(text: str) -> str:
+    return re.sub(r"\r\n|\r|\n", "\r\n", text)
+
+
 def _entry(element: Element, controls: Controls, submitter: Element | None) -> Iterator[tuple[str, str]]:
     name = element.attrs.get("name", "")
     kind = input_type(element) if element.tag == "input" else ""
-    if disabled(element) or element.closest("datalist") is not None:
+    if disabled(element):
         return
     if element.tag == "button" or kind in _BUTTON_INPUTS:
         if element is submitter:
@@ -228,9 +206,13 @@ def _entry(element: Element, controls: Controls, submitter: Element | None) -> I
         if controls.checked(element):
             yield name, element.attrs.get("value", "on")
     elif kind == "file":
-        yield name, ""
+        yield name, NoFile()
     else:
-        yield name, element.attrs.get("value", "") if kind == "hidden" else controls.text(element)
+        hidden = "UTF-8" if name.lower() == "_charset_" else element.attrs.get("value", "")
+        yield name, hidden if kind == "hidden" else controls.text(element)
+        if element.attrs.get("dirname") and kind in ("", "hidden", *_SANITISED):
+            turned = next((item for item in (element, *element.ancestors()) if "dir" in item.attrs), element)
+            yield element.attrs["dirname"], "rtl" if turned.attrs.get("dir", "").lower() == "rtl" else "ltr"
 
 
 def invalid(document: Document, form: Element, controls: Controls) -> tuple[Element, str] | None:
@@ -261,17 +243,15 @@ def _problem(element: Element, controls: Controls, ticked: set[str]) -> str:
     text = controls.text(element)
     if not text:
         return ""
-    if kind == "email" and not _EMAIL.fullmatch(text):
-        return "It takes an e-mail address."
-    if kind == "url" and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:\S", text):
+    if kind == "email":
+        parts = text.split(",") if "multiple" in attrs else [text]
+        if not all(_EMAIL.fullmatch(part) for part in parts):
+            return "It takes an e-mail address."
+    if kind == "url" and not _URL.fullmatch(text):
         return "It takes an address with its scheme, like http://..."
-    if "pattern" in attrs and kind in _SANITISED and not _fits(attrs["pattern"], text):
+    if "pattern" in attrs and kind in _SANITISED and not fits(attrs["pattern"], text):
         return f"It has to look like {attrs.get('title') or attrs['pattern']!r}."
-    if kind in ("number", "range"):
-        return _out_of_range(attrs, float(text))
-    if kind == "date" and not attrs.get("min", "") <= text <= attrs.get("max", "9999-99-99"):
-        return f"It has to lie between {attrs.get('min', 'any')} and {attrs.get('max', 'any')}."
-    return ""
+    return out_of_range(kind, attrs, text) if kind in EXAMPLES and kind != "color" else ""
 
 
 def _empty(element: Element, controls: Controls, ticked: set[str], kind: str) -> bool:
@@ -284,41 +264,6 @@ def _empty(element: Element, controls: Controls, ticked: set[str], kind: str) ->
         choices = options(element)
         return not any(option_value(choices[i]) for i in controls.selected(element) if i < len(choices))
     return not controls.text(element)
-
-
-def _out_of_range(attrs: dict[str, str], number: float) -> str:
-    for key, word, wrong in (("min", "at least", -1), ("max", "at most", 1)):
-        bound = attrs.get(key, "")
-        if _FORMATS["number"].fullmatch(bound) and (number - float(bound)) * wrong > 0:
-            return f"It has to be {word} {bound}."
-    step = attrs.get("step", "1")
-    if _FORMATS["number"].fullmatch(step) and float(step) > 0:
-        base = attrs.get("min", attrs.get("value", "0"))
-        offset = number - (float(base) if _FORMATS["number"].fullmatch(base) else 0.0)
-        if abs(offset / float(step) - round(offset / float(step))) > 1e-6:
-            return f"It goes in steps of {step}."
-    return ""
-
-
-def _fits(pattern: str, text: str) -> bool:
-    """Whether a ``pattern`` matches the whole text; one that Python can't read or match in time constrains nothing."""
-    if len(pattern) > 200 or len(text) > 200 or not _quick(pattern):
-        return True
-    try:
-        return re.fullmatch(pattern, text) is not None
-    except (re.error, RecursionError):
-        return True
-
-
-_CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?<=\()\?:|(?<!\))\{\d+\}")
-_OPEN = re.compile(r"[*+]|\{\d*,\}|\{\d*,?\d{2,}\}")
-_LOOP = re.compile(r"\([^()]*[*+?|{][^()]*\)[*+{]|\)[*+?]?\)[*+{]")
-
-
-def _quick(pattern: str) -> bool:
-    """Whether matching can't take exponential time: few open-ended repeats, and none within a repeated group."""
-    bare = _CLASS.sub("x", pattern)
-    return len(_OPEN.findall(bare)) <= 3 and _LOOP.search(bare) is None
 
 
 def radio_group(document: Document, element: Element) -> list[Element]:

@@ -186,8 +186,11 @@ def _alias(text: str, tools: Tools) -> list[Action] | str:
             enter = Action("press", {"bid": values[0], "key_comb": "Enter"})
             return [write] if values[2:] == ["0"] else [write, enter]
         case "press":
-            bid, key = values if len(values) == 2 else ("", values[0])
-            return [Action("press", {"bid": bid, "key_comb": key})]
+            if len(values) == 2:
+                return [Action("press", {"bid": values[0], "key_comb": values[1]})]
+            if "keyboard_press" in tools:
+                return [Action("keyboard_press", {"key": values[0]})]
+            return "Nothing has the keyboard's focus here: name the element too, like press [3] [Enter]."
         case "scroll":
             return [Action("scroll", {"delta_x": 0, "delta_y": -600 if values[0].lower() == "up" else 600})]
         case "goto":

@@ -42,8 +42,11 @@
     for (const item of element.attributes) found[item.name] = item.value;
     const tag = element.localName;
     if (tag === "input") {
-      if (LIVE.has(element.type)) found.value = element.value;
-      else if (element.type === "checkbox" || element.type === "radio") {
+      if (LIVE.has(element.type)) {
+        if (element.value !== element.defaultValue) found["data-agent-default"] = element.defaultValue;
+        found.value = element.value;
+      }
+      if (element.type === "checkbox" || element.type === "radio") {
         delete found.checked;
         if (element.checked) found.checked = "";
       }

@@ -26,7 +26,8 @@ GO = """([cause, submitter, target]) => {
   if (button) put(button, "formtarget", target);
   if (button) button.click();
   else if (from.localName === "form") from.requestSubmit();
-  else from.click();
+  else if (from.click) from.click();
+  else from.dispatchEvent(new MouseEvent("click", {bubbles: true, cancelable: true, view: window}));
   for (const [element, name, value] of kept.reverse()) {
     if (value === null) element.removeAttribute(name); else element.setAttribute(name, value);
   }

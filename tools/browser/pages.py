@@ -23,12 +23,15 @@ MAX_DELAY = 5.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HTML = ("text/html", "application/xhtml+xml")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _SLOW = ("punycode", "idna")
 """Python's codecs that no browser knows and that take quadratic time."""
 _REFRESH = re.compile(
     r"\s*(?P<delay>\d{0,9}(?:\.\d*)?)\s*[;,]?\s*(?:url\s*=\s*)?(?P<url>.*)", re.IGNORECASE | re.DOTALL
 )
-_TIMED = re.compile(r"http-equiv(\s*=\s*[\"']?\s*refresh)", re.IGNORECASE)
+_TIMED = re.compile(r"http-equiv\s*=\s*[\"']?\s*refresh", re.IGNORECASE)
+_OBEYED = re.compile(r"http-equiv(\s*=\s*[\"']?\s*(?:refresh|content-security-policy))", re.IGNORECASE)
+"""What a page tells browsers to do that is done here (``refresh``), or can't be (what leads to https)."""
 
 
 class NotShown(Exception):
@@ -69,7 +72,7 @@ def arrive(url: str, response: Response, hops: int, allow: AllowList) -> Arrived
     onward = _refresh(url, response, html)
     if onward is not None:
         return Arrived("", _allowed(url, onward, hops, allow))
-    return Arrived(_TIMED.sub(r"data-equiv\1", html))
+    return Arrived(_OBEYED.sub(r"data-equiv\1", html))
 
 
 def _allowed(url: str, location: str, hops: int, allow: AllowList) -> str:
@@ -111,7 +114,7 @@ def _page(response: Response) -> str:
     kind = response.header("content-type")
     media = kind.partition(";")[0].strip().lower() or "text/html"
     attached = response.header("content-disposition").lower().startswith("attachment")
-    if response.status in (204, 205):
+    if response.status in (204, 205, 304):
         raise NotShown("http_error", "The site answered with nothing.")
     if attached or not (media in _HTML or media.startswith("text/") or media.endswith(("json", "xml"))):
         size = len(response.body)
@@ -124,8 +127,9 @@ def _page(response: Response) -> str:
 
 def decoded(body: bytes, content_type: str) -> str:
     """Text of a body: by its byte order mark, the header, a ``meta`` at its beginning, else UTF-8."""
-    if body.startswith(b"\xef\xbb\xbf"):
-        return body[3:].decode("utf-8", "replace")
+    for mark, name in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(name, "replace")
     found = _CHARSET.search(content_type) or _CHARSET.search(body[:1024].decode("latin-1"))
     named = found[1].lower() if found else "utf-8"
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentgym.tools.browser.browser import Page
+from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.forms import Controls
 
 
 @dataclass
@@ -17,18 +18,19 @@ class Saved:
     cookies: list[dict[str, Any]] = field(default_factory=list)
 
 
-def values_of(page: Page) -> list[tuple[int, str, Any]]:
+def values_of(document: Document) -> list[tuple[int, str, Any]]:
     """The state of every control. What differs from an untouched page isn't known, so all of them."""
     found: list[tuple[int, str, Any]] = []
-    for element in page.document.elements:
+    controls = Controls()
+    for element in document.elements:
         if element.tag == "details":
             found.append((element.index, "details", "open" in element.attrs))
         elif element.tag == "select":
-            found.append((element.index, "select", page.controls.selected(element)))
+            found.append((element.index, "select", controls.selected(element)))
         elif element.tag == "input" and element.attrs.get("type", "").lower() in ("checkbox", "radio"):
-            found.append((element.index, "tick", page.controls.checked(element)))
+            found.append((element.index, "tick", controls.checked(element)))
         elif element.tag == "textarea" or (element.tag == "input" and element.display != "none"):
-            found.append((element.index, "text", page.controls.text(element)))
+            found.append((element.index, "text", controls.text(element)))
     return found
 
 

@@ -38,13 +38,13 @@ class ScriptedBrowser(WildBrowser):
         await super()._prepare(context)
         await context.add_init_script(STANDSTILL)
 
-    async def _fetch(self) -> Any:
-        if self.tab.fresh or self.tab.handle.url == BLANK:
+    async def _fetch(self, tab: LiveTab) -> Any:
+        if tab.fresh or tab.handle.url == BLANK:
             return None
         span, self._due = self._due, 0.0
         (script, argument), self._first = self._first, _NOTHING
         given = [argument, span, [MAX_NODES, MAX_DEPTH]]
-        self._probed, found = await self.tab.handle.evaluate(reader(self.probe, script), given)
+        self._probed, found = await tab.handle.evaluate(reader(self.probe, script), given)
         return found
 
     def run_first(self, script: str, argument: Any, wait: float) -> None:

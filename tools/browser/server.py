@@ -8,6 +8,7 @@ another place, a site that doesn't answer) becomes 204, which leaves Chromium wh
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -24,8 +25,14 @@ from agentgym.tools.browser.urls import AllowList
 
 _NOT_SENT = ("content-length", "content-encoding", "transfer-encoding", "connection", "content-type", "location",
              "content-disposition", "refresh", "link", "speculation-rules", "alt-svc", "clear-site-data", "nel",
-             "report-to", "reporting-endpoints", "strict-transport-security", "content-security-policy")  # fmt: skip
+             "report-to", "reporting-endpoints", "strict-transport-security", "content-security-policy",
+             "referrer-policy")  # fmt: skip
 _EMPTY = Response(204)
+_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+MAX_HEADER = 8_000
+"""Characters of a header that Chromium gets: it refuses answers whose head is out of measure."""
+_ASKED_AGAIN = (408, 421)
+"""Statuses at which Chromium asks a second time; the page is the same with another."""
 MAX_LED = 8
 """Pages in a row that scripts may lead through."""
 _POLICY = ("content-security-policy", "frame-src 'none'; object-src 'none'")
@@ -161,7 +168,11 @@ class SiteServer:
             response = Response(primed[0], (("content-type", "text/html"),), primed[1].encode())
         else:
             response = ask(self.transport, request, journey.until - time.monotonic(), journey.limit)
-        arrived = arrive(request.url, response, journey.hops, self.allow)
+        try:
+            arrived = arrive(request.url, response, journey.hops, self.allow)
+        except NotShown as reason:
+            empty = journey.fail(reason)
+            return Response(empty.status, tuple(item for item in response.headers if item[0] == "set-cookie"))
         headers = tuple(item for item in response.headers if item[0] not in _NOT_SENT)
         if arrived.following:
             journey.hops += 1
@@ -172,7 +183,8 @@ class SiteServer:
         journey.styled = "stylesheet" in arrived.html
         self.kept[request.url] = (response.status, arrived.html)
         kind = ("content-type", "text/html; charset=utf-8")
-        return Response(response.status, (*headers, kind, _POLICY), arrived.html.encode("utf-8", "replace"))
+        status = 400 if response.status in _ASKED_AGAIN else response.status
+        return Response(status, (*headers, kind, _POLICY), arrived.html.encode("utf-8", "replace"))
 
     def close(self) -> None:
         """Stops the server, ends its connections and frees its port."""
@@ -227,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         response = self.owner.answer(Request(self.command, self.path, headers, body, document))
         self.send_response_only(response.status)
         for name, value in response.headers:
-            if not {"\r", "\n"} & {*name, *value}:
+            if _NAME.fullmatch(name) and len(value) <= MAX_HEADER and not {"\r", "\n", "\0"} & {*value}:
                 self.send_header(name, value.encode("latin-1", "replace").decode("latin-1"))
         if response.status != 204:
             self.send_header("content-length", str(len(response.body)))

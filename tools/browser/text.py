@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from agentgym.tools.browser import css, forms
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
@@ -15,6 +14,7 @@ from agentgym.tools.browser.forms import Controls, Value
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown, arrive, decoded
 from agentgym.tools.browser.patience import ask
+from agentgym.tools.browser.referrer import origin_of, referer, referrer_policy
 from agentgym.tools.browser.transport import Request, Response, SiteError, Transport
 from agentgym.tools.browser.urls import AllowList, resolve, without_fragment
 
@@ -128,33 +128,39 @@ class TextBrowser(Browser):
 
     def _fetch(self, visit: Visit) -> Source:
         url, method, body, kind = visit.url, visit.method, visit.body, visit.content_type
-        referer = without_fragment(self.tab.source.url) if visit.cause is not None else ""
+        page = without_fragment(self.tab.source.url) if visit.cause is not None else ""
+        policy = referrer_policy(self.page.document, visit.cause) if visit.cause is not None else ""
+        origin = origin_of(page or url) if method == "POST" else ""
         try:
             for hops in itertools.count():
-                response = self._ask(method, url, body, kind, referer)
+                response = self._ask(method, url, body, kind, page, origin, policy)
                 arrived = arrive(url, response, hops, self.allow)
                 if not arrived.following:
                     return Source(url, response.status, arrived.html, self._sheets(url, arrived.html))
                 if not arrived.keeps_method and method == "POST":
-                    method, body, kind = "GET", b"", ""
+                    method, body, kind, origin = "GET", b"", "", ""
+                if origin and origin_of(arrived.following) != origin_of(url):
+                    origin = "null"  # as browsers have it once a form was sent on to another host
                 url = arrived.following
         except NotShown as reason:
             raise Failed(reason.category, reason.message) from reason
         raise AssertionError("redirects end")
 
-    def _ask(self, method: str, url: str, body: bytes, kind: str, referer: str, *, document: bool = True) -> Response:
+    def _ask(
+        self, method: str, url: str, body: bytes, kind: str, page: str, origin: str = "", policy: str = "",
+        *, document: bool = True,
+    ) -> Response:  # fmt: skip
         headers = [("user-agent", USER_AGENT), ("accept-language", ACCEPT_LANGUAGE)]
-        cookie = self.state.jar.header(url)
+        cookie = self.state.jar.header(url, page, method)
         if cookie:
             headers.append(("cookie", cookie))
         if kind:
             headers.append(("content-type", kind))
-        parts = urlsplit(url)
-        if method == "POST":
-            headers.append(("origin", f"{parts.scheme}://{parts.netloc}"))
-        if referer.startswith("http"):
-            own = urlsplit(referer)
-            headers.append(("referer", referer if own.netloc == parts.netloc else f"{own.scheme}://{own.netloc}/"))
+        if origin:
+            headers.append(("origin", origin))
+        named = referer(policy, page, url)
+        if named:
+            headers.append(("referer", named))
         request = Request(method, without_fragment(url), tuple(headers), body, document)
         try:
             response = ask(self._transport, request, self.left, self.deadline)
@@ -209,7 +215,9 @@ class TextBrowser(Browser):
 
     def toggle(self, details: Element) -> None:
         """See ``Browser``."""
-        self.tab.source.toggled ^= {details.index}
+        name = details.attrs.get("name", "") if "open" not in details.attrs else ""
+        shut = [item.index for item in self.page.document.elements if name and _is_open(item, name)]
+        self.tab.source.toggled ^= {details.index, *shut}
         self._touched()
 
     def reset_form(self, form: Element) -> None:
@@ -260,4 +268,24 @@ def _parse(html: str, sheets: tuple[str, ...], toggled: frozenset[int]) -> tuple
             del attrs["open"]
         else:
             attrs["open"] = ""
+    if "radio" in html:
+        _settle_radios(document)
     return document, read(document, Controls())
+
+
+def _is_open(element: Element, group: str) -> bool:
+    """Whether it is one of the ``details`` of a group, of which only one can be open, and open."""
+    return element.tag == "details" and element.attrs.get("name") == group and "open" in element.attrs
+
+
+def _settle_radios(document: Document) -> None:
+    """Of the radio buttons of a group that a page has ticked the last one stays so."""
+    last: dict[tuple[int, str], Element] = {}
+    for element in document.elements:
+        name, kind = element.attrs.get("name", ""), element.attrs.get("type", "").lower()
+        if element.tag == "input" and kind == "radio" and name and "checked" in element.attrs:
+            form = forms.form_of(document, element)
+            key = (form.index if form is not None else -1, name)
+            if key in last:
+                del last[key].attrs["checked"]
+            last[key] = element

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -247,11 +248,14 @@ def tidy(response: Response) -> Response:
 
 
 def _session_cookie(cookie: str) -> str:
-    """A cookie without its expiry, unless it deletes."""
+    """A cookie without its expiry, unless it deletes, and without what needs a safe connection."""
     first, *attributes = (part.strip() for part in cookie.split(";"))
-    lowered = [item.lower() for item in attributes]
-    deletes = any(
-        item in ("max-age=0", "max-age=-1") or (item.startswith("expires=") and "1970" in item) for item in lowered
-    )
-    kept = [item for item in attributes if not item.lower().startswith(("max-age", "expires", "secure"))]
+    told = {key.strip().lower(): value.strip() for key, _, value in (item.partition("=") for item in attributes)}
+    try:
+        deletes = int(told["max-age"]) <= 0
+    except (KeyError, ValueError):
+        expiry = parsedate(told.get("expires", "").strip('"'))
+        deletes = expiry is not None and expiry[0] < 2000
+    kept = [item for item in attributes if not item.lower().startswith(("max-age", "expires", "secure", "partitioned"))]
+    kept = [item for item in kept if item.lower().replace(" ", "") != "samesite=none"]
     return "; ".join([first, *kept, *(["Max-Age=0"] if deletes else [])])

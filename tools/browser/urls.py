@@ -11,21 +11,42 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsp
 MAX_URL = 8_000
 """Characters of an address."""
 
-_SAFE_PATH = "!$%&'()*+,/:;=@-._~|[]^"
+_SAFE_PATH = "!$%&'()*+,/:;=@-._~[]"
 _SAFE_QUERY = "!$%&()*+,/:;=?@-._~[]{}|\\^`"
 _FORM_SAFE = re.compile(r"[A-Za-z0-9*\-._]")
+_LONE = re.compile("[\ud800-\udfff]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_MISLEADING = re.compile(r"[a-z]*:?[/\\]{2}[^/?#]*\\[^/?#]*@", re.IGNORECASE)
+"""Two hosts, of which programs take one or the other: left as it is, which nobody may open."""
+_REST = re.compile(r"[?#]")
+_MANY = re.compile(r"^(https?:)?/{2,}", re.IGNORECASE)
+_DOTS = re.compile(r"(?<=/)(?:\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\t\n\r]")
 
 
 def resolve(base: str, href: str) -> str:
     """An address relative to ``base``, written as a browser writes it. What can't be read comes back as it is."""
-    href = _CONTROL.sub("", href).strip("".join(map(chr, range(33))))
+    href = _CONTROL.sub("", _LONE.sub("\ufffd", href)).strip("".join(map(chr, range(33))))
+    href = _slashed(href)
     if href.partition("#")[0] == "?":
         base = base.partition("#")[0].partition("?")[0]
     try:
         return normalise(_keep_query(urljoin(base, href), href))
     except ValueError:
         return href
+
+
+def _slashed(href: str) -> str:
+    """What of an address browsers read as slashes and dots: ``\\`` and ``%2e``, and how many lead to a host."""
+    scheme = _SCHEME.match(href)
+    if (scheme is not None and scheme[0].lower() not in ("http:", "https:")) or _MISLEADING.match(href):
+        return href
+    rest = _REST.search(href)
+    end = rest.start() if rest else len(href)
+    path = href[:end].replace("\\", "/")
+    path = _MANY.sub(r"\1//", path)
+    path = _DOTS.sub(lambda found: found[0].lower().replace("%2e", "."), path)
+    return path + href[end:]
 
 
 def normalise(url: str) -> str:
@@ -42,12 +63,28 @@ def normalise(url: str) -> str:
         SplitResult(
             parts.scheme,
             f"{user}@{host}" if user else host,
-            quote(parts.path, safe=_SAFE_PATH) or "/",
+            quote(_without_dots(parts.path), safe=_SAFE_PATH) or "/",
             quote(parts.query, safe=_SAFE_QUERY),
-            quote(parts.fragment, safe=_SAFE_QUERY + "'#"),
+            quote(parts.fragment, safe=_SAFE_QUERY.replace("`", "") + "'#"),
         )
     )
     return _keep_query(whole, url)
+
+
+def _without_dots(path: str) -> str:
+    """A path without ``.`` and ``..``."""
+    if "/." not in path:
+        return path
+    found: list[str] = []
+    *segments, last = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del found[-1:]
+        elif segment != ".":
+            found.append(segment)
+    if last == "..":
+        del found[-1:]
+    return "/" + "/".join([*found, "" if last in (".", "..") else last])
 
 
 def _keep_query(url: str, written: str) -> str:

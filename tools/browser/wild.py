@@ -169,7 +169,7 @@ class WildBrowser(ChromiumBrowser):
         for _ in range(2 * MAX_HOPS):
             await self._sort_tabs()
             try:
-                found = await self._fetch()
+                found = await self._fetch(self.tab)
                 url = str(self.tab.handle.url)
                 if self._stays or found is None or url == BLANK or not self.allow.problem(url):
                     return found

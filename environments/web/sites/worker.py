@@ -290,7 +290,7 @@ class WorkerSite:
         self.host = host
         self.golden = golden
         self._target = target
-        self._deadline = deadline
+        self.deadline = deadline
         self._lock = threading.Lock()  # Chromium's requests come from the server's threads
         self._worker: Worker | None = None
         self._seen: tuple[Change, ...] | None = None
@@ -306,7 +306,7 @@ class WorkerSite:
             if self._worker is None:
                 raise SiteError("closed", "The site's process died.")
             try:
-                status, headers, body = self._worker.call("ask", *parts, seconds=self._deadline)
+                status, headers, body = self._worker.call("ask", *parts, seconds=self.deadline)
             except TimeoutError:
                 raise SiteError("timeout", "The site did not answer in time.") from None
             except RuntimeError as error:
@@ -325,13 +325,13 @@ class WorkerSite:
         except Dead as error:
             raise Fault(Boundary.ENVIRONMENT, f"The process of {self.host}: {error}", retryable=True) from error
 
-    def _try(self, method: str, *arguments: Any) -> Any:
+    def _try(self, method: str, *arguments: Any, seconds: float = 60.0) -> Any:
         """Calls a method of the site, and ends a process that fails at it. Raises Dead and Fault (its own errors)."""
         worker = self._worker
         if worker is None:
             raise Dead("it has died, and what it held is lost.")
         try:
-            return worker.call(method, *arguments, seconds=60.0)
+            return worker.call(method, *arguments, seconds=seconds)
         except Dead:
             self._worker = None
             raise
@@ -349,8 +349,8 @@ class WorkerSite:
                 if self._worker is not None:
                     self._worker.end()
                 self._worker = borrow(self._target)
-            with contextlib.suppress(Dead):  # it may have died since it was last used
-                self._try("restore", data, edits)
+            with contextlib.suppress(Dead, Fault):  # it may have died or got stuck since it was last used
+                self._try("restore", data, edits, seconds=DEADLINE)
                 return
             self._worker = borrow(self._target)
             self._run("restore", data, edits)

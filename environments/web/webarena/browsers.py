@@ -18,6 +18,7 @@ from agentgym.environments.web.webarena.interpret import evaluate
 from agentgym.environments.web.webarena.locator import Node
 from agentgym.environments.web.webarena.tasks import beside
 from agentgym.tools.browser.browser import Refused
+from agentgym.tools.browser.cookies import Cookie
 from agentgym.tools.browser.dom import Element
 from agentgym.tools.browser.page_scripts import CLICK
 from agentgym.tools.browser.scripted import ScriptedBrowser
@@ -38,13 +39,17 @@ class SiteTextBrowser(TextBrowser):
     def begin(self, state: Mapping[str, Any], viewport: Mapping[str, int]) -> None:
         """Goes on with the cookies of a storage state."""
         for cookie in state["cookies"]:
-            host = str(cookie.get("domain", "")).lstrip(".").lower()
-            self.state.jar.kept[host, cookie["name"], cookie.get("path") or "/"] = cookie["value"]
+            domain, same_site = str(cookie.get("domain", "")).lower(), str(cookie.get("sameSite", "")).lower()
+            kept = Cookie(str(cookie["value"]), domain.startswith("."), same_site)
+            self.state.jar.kept[domain.lstrip("."), cookie["name"], cookie.get("path") or "/"] = kept
 
     def cookies(self) -> list[dict[str, Any]]:
         """The cookies that it holds now, as Playwright writes them."""
         kept = self.state.jar.kept.items()
-        return [{"name": n, "value": value, "domain": host, "path": path} for (host, n, path), value in kept]
+        return [
+            {"name": name, "value": item.value, "domain": "." * item.shared + host, "path": path}
+            for (host, name, path), item in kept
+        ]
 
     def press_on(self, element: Element) -> None:
         """Nothing listens here."""
