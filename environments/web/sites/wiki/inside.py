@@ -11,6 +11,7 @@ from typing import Any
 from agentgym.environments.web.sites.changes import Change, Row
 from agentgym.environments.web.sites.frozen import Frozen
 from agentgym.environments.web.sites.repository import Commit, git_files
+from agentgym.environments.web.sites.wiki import history
 from agentgym.tools.browser.transport import Request, Response, Wsgi
 
 _SETTINGS = {
@@ -55,6 +56,7 @@ class Wiki:
         import otterwiki.views
         from jinja2 import ChoiceLoader, FileSystemLoader
 
+        history.install()
         self._server: Any = otterwiki.server
         loader = self._server.app.jinja_loader
         self._server.app.jinja_loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent / "templates"), loader])
@@ -122,7 +124,7 @@ class Wiki:
             self._server.db.engine.dispose()
         self._database.write_bytes(own[0])
         self._server.storage.repo.close()
-        self._server.storage.repo = git.Repo(self._folder)
+        self._server.storage.repo = git.Repo(self._folder, odbt=git.GitDB)  # reads in this process
 
     def snapshot(self) -> bytes:
         """See ``Site``: the world, with repository, pages and the wiki's own database as they are."""
