@@ -42,6 +42,7 @@ class Code:
             db.deserialize(data)
             for edit in edits:
                 db.execute(edit)
+            db.commit()  # what isn't would be left out of the copy below
             files = db.execute("SELECT repo, path, data FROM agentgym_file").fetchall()
             described = db.execute("SELECT name, description FROM agentgym_repo ORDER BY name").fetchall()
             now = db.execute("SELECT now FROM agentgym_world").fetchone()[0]

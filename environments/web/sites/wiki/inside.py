@@ -112,6 +112,7 @@ class Wiki:
                 db.execute("SELECT data FROM agentgym_site").fetchone() if _has(db, "agentgym_site") else (self._fresh,)
             )
             if edits:
+                db.commit()  # what isn't would be left out of the copy
                 self._data = db.serialize()
         self._golden = pages
         self._visitor = {"HTTP_X_OTTERWIKI_NAME": name, "HTTP_X_OTTERWIKI_EMAIL": email,
