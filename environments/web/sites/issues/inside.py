@@ -42,7 +42,7 @@ class _Kept(sqlite3.Connection):
     def close(self) -> None:
         """What was not committed is gone; the rest stays."""
         self.rollback()
-        self.isolation_level = ""
+        self.isolation_level = "DEFERRED"
 
 
 class Tracker:
