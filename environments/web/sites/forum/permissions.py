@@ -70,9 +70,9 @@ def _last_write(db: sqlite3.Connection) -> int:
 
 def _methods(handler: Any, predicate: Any) -> list[tuple[str, None]]:
     """The names of a handler's methods, as ``inspect.getmembers`` has them; the tag reads no more."""
-    return _names(type(handler))
+    return _names(handler.__class__)
 
 
 @cache
-def _names(kind: type) -> list[tuple[str, None]]:
+def _names(kind: Any) -> list[tuple[str, None]]:
     return [(name, None) for name in dir(kind) if callable(getattr(kind, name))]

@@ -26,6 +26,8 @@ _SETTINGS = {
     "LOG_LEVEL": "CRITICAL",
     "LOG_LEVEL_WERKZEUG": "CRITICAL",
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_COMMITTER_NAME": "Wiki",  # else a commit, and its address, depend on the machine
+    "GIT_COMMITTER_EMAIL": "wiki@wiki.test",
 }
 _FIRST_NEW = 1000
 
