@@ -187,6 +187,15 @@ def parse_html(html: str, sheets: Sequence[str] = (), *, scripting: bool = False
     return builder.finish(cut)
 
 
+def linked_sheets(html: str) -> tuple[str, tuple[str, ...]]:
+    """``<base href>`` and the linked style sheets of a page, without reading the rest of it."""
+    builder = _Builder(False)
+    for node in LexborHTMLParser(html).css("base, link"):
+        builder.add(node.tag or "", _attributes(node), None)
+    found = builder.finish(False)
+    return found.base, found.sheets
+
+
 def _attributes(node: LexborNode) -> dict[str, str]:
     found: dict[str, Any] = node.attributes
     return {key: value or "" for key, value in found.items()} if None in found.values() else found

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from agentgym.tools.browser import forms
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
 from agentgym.tools.browser.cookies import CookieJar
-from agentgym.tools.browser.dom import Document, Element, parse_html
+from agentgym.tools.browser.dom import Document, Element, linked_sheets, parse_html
 from agentgym.tools.browser.forms import Controls, Value
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown, arrive, decoded
@@ -168,10 +168,10 @@ class TextBrowser(Browser):
     def _sheets(self, url: str, html: str) -> tuple[str, ...]:
         if "stylesheet" not in html:
             return ()
-        document = _parsed(Source(url, html=html))[0]
-        base = resolve(url, document.base)
+        own, sheets = linked_sheets(html) if len(html) > CACHED else _linked(html)
+        base = resolve(url, own)
         found: list[str] = []
-        for href in document.sheets[:MAX_SHEETS]:
+        for href in sheets[:MAX_SHEETS]:
             address = resolve(base, href)
             if not self.allow.problem(address):
                 response = self._ask("GET", address, b"", "", url, document=False)
@@ -243,6 +243,9 @@ def _parsed(source: Source) -> tuple[Document, View]:
 @lru_cache(maxsize=512)
 def _remembered(html: str, sheets: tuple[str, ...]) -> tuple[Document, View]:
     return _parse(html, sheets, frozenset())
+
+
+_linked = lru_cache(maxsize=512)(linked_sheets)
 
 
 def _parse(html: str, sheets: tuple[str, ...], toggled: frozenset[int]) -> tuple[Document, View]:

@@ -36,7 +36,7 @@ IDLE = 4
 """Processes of a kind that wait for the next environment."""
 MAX_STATIC = 64
 """Style sheets of a kind that are kept on this side."""
-_STATIC = ("/static/", "/@@file/")
+_STATIC = ("/static/", "/@@file/", "/-/plugin-static.css")
 """In addresses of files that come with an application, the same in every world."""
 
 
