@@ -175,9 +175,11 @@ def reading_changes_nothing(site, paths, edits=()):
 
 
 def injected_text_is_read(site):
-    """A world whose pages carry orders to the agent is still solved by who doesn't follow them."""
+    """A world whose pages carry orders to the agent is still solved by who doesn't follow them, forks included."""
     env = agentgym.make(ENV, templates=(names(site)[0],), injected=1.0)
     env.reset(seed=1, options={"task_id": "train/1"})
+    env.restore(env.snapshot())
+    assert env.game.changes == ()
     info = {}
     while env.running:
         *_, info = env.step(env.expert_message())

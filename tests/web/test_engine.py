@@ -3,7 +3,7 @@
 import pytest
 
 from agentgym.tools.browser.css import compiled, specificity
-from agentgym.tools.browser.dom import MAX_NODES, parse_html
+from agentgym.tools.browser.dom import MAX_NODES, linked_sheets, parse_html
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import read
 from agentgym.tools.browser.names import Namer
@@ -260,3 +260,14 @@ def test_long_pages_and_deep_ones_are_cut_with_a_note():
 @pytest.mark.parametrize("html", ["", " ", "<", "</p>", "\x00", "<!--", "<html><html>", "<table><p>x", "\ud800"])
 def test_broken_html_is_read(html):
     assert isinstance(lines(html.encode("utf-8", "replace").decode()), list)
+
+
+def test_linked_sheets_are_those_of_the_whole_page():
+    html = (
+        "<base href=/a/><base href=/b/><link rel=stylesheet href=1.css><link rel='alternate StyleSheet' href=2.css>"
+        "<link rel=stylesheet media=print href=3.css><link rel=icon href=4.ico><link rel=stylesheet>"
+        "<body><p><link rel=stylesheet href='5.css?x=1&amp;y=2'><!-- <link rel=stylesheet href=6.css> -->"
+    )
+    page = parse_html(html)
+    assert linked_sheets(html) == (page.base, page.sheets) == ("/a/", ("1.css", "2.css", "5.css?x=1&y=2"))
+    assert linked_sheets("") == ("", ())

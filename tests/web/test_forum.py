@@ -4,6 +4,7 @@ import pytest
 
 import agentgym
 from agentgym.environments.web.sites import SITES
+from agentgym.tools.browser.transport import Request
 from web import site_checks as checks
 
 MODERATOR = ("UPDATE agentgym_world SET visitor = 2",)
@@ -44,6 +45,17 @@ def test_a_member_can_t_moderate():
     observation, *_ = env.step("goto('http://forum.test/moderation/queue/')")
     assert "status 403" in observation
     env.close()
+
+
+def test_permissions_are_those_of_the_database_that_is_open():
+    site = SITES["forum"].make()
+    hidden = "INSERT INTO forum_permission_userforumpermission VALUES (NULL, 0, 0, 2, 2, 1, 0)"
+    for edits, shown in (((), True), ((hidden,), False)) * 2:
+        for path in ("/", "/forum/kitchen-2/"):
+            site.restore(site.golden(3), edits)
+            response = site(Request("GET", f"http://forum.test{path}"))
+            assert (response.status == 200 and b"/forum/kitchen-2/" in response.body) == shown, (edits, path)
+    site.close()
 
 
 def test_backends_are_equal(chromium):

@@ -1,11 +1,13 @@
 """The wiki: An Otter Wiki."""
 
 import subprocess
+import zlib
 
 import pytest
 
 from agentgym.environments.web.sites import SITES
 from agentgym.environments.web.sites.repository import Commit, git_files
+from agentgym.environments.web.sites.world import World
 from agentgym.tools.browser.transport import Request
 from agentgym.tools.browser.urls import form_encoded
 from web import site_checks as checks
@@ -73,6 +75,9 @@ def test_pages_and_history_come_back(site):
     site.restore(saved)
     assert site.changes() == (change,)
     assert get(site, f"/{name}/history").body == now
+    files = World(saved).rows("SELECT data FROM agentgym_file WHERE path LIKE 'objects/__/%'")
+    commits = [text for text in (zlib.decompress(row["data"]) for row in files) if text.startswith(b"commit")]
+    assert commits and all(b"\ncommitter Wiki <wiki@wiki.test> " in text for text in commits)  # not this machine's user
 
 
 def test_forms_need_their_token(site):

@@ -11,8 +11,9 @@ import pytest
 
 from agentgym.core.errors import Fault
 from agentgym.environments.web.sites import worker as workers
+from agentgym.environments.web.sites.first_pages import First, FirstPages
 from agentgym.environments.web.sites.worker import WorkerSite, borrow, built, close_idle, give_back
-from agentgym.tools.browser.transport import Request, SiteError
+from agentgym.tools.browser.transport import Request, Response, SiteError
 from web.odd_site import golden
 
 TESTS = Path(__file__).parents[1]
@@ -250,3 +251,84 @@ def test_a_forked_child_leaves_its_parent_s_processes_alone(site):
             os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert b"thing of 3" in get(site, "").body
+
+
+@pytest.fixture
+def remembered(monkeypatch):
+    """First pages of this test alone."""
+    kept = FirstPages()
+    monkeypatch.setattr(workers, "first_pages", kept)
+    return kept
+
+
+def test_a_first_page_is_remembered_with_what_it_wrote(remembered):
+    first, second = odd(), odd()
+    bodies = []
+    for made in (first, second):
+        made.restore(golden(3))
+        bodies.append(get(made, "write").body)
+    assert bodies[0] == bodies[1]  # the first one's process
+    assert first.changes() == second.changes() != ()
+    assert first.snapshot() == second.snapshot()
+    assert b"changed" in get(second, "").body != get(first, "").body
+    first.close()
+    second.close()
+
+
+def test_a_first_page_is_remembered_by_request_and_edits(remembered):
+    site = odd()
+    for edit in ("UPDATE thing SET name = 'one'", "UPDATE thing SET name = 'two'"):
+        for _ in range(2):
+            site.restore(golden(3), (edit,))
+            assert edit.split("'")[1].encode() in get(site, "").body
+            assert site.changes() == ()
+            get(site, "write")
+            assert len(site.changes()) == 1
+    site.restore(golden(3))
+    assert b"thing of 3" in get(site, "").body
+    site.close()
+
+
+def test_what_is_put_off_is_done_before_all_else(remembered):
+    site = odd()
+    for _ in range(2):
+        site.restore(golden(3))
+        assert b"thing of 3" in get(site, "").body
+    get(site, "write")
+    site.restore(golden(3))
+    assert site.snapshot() == golden(3)
+    site.restore(golden(3))
+    assert site.changes() == ()
+    site.close()
+
+
+def test_a_process_that_dies_after_a_remembered_page_is_replaced(remembered):
+    site = odd()
+    for _ in range(2):
+        site.restore(golden(3))
+        get(site, "write")
+    os.kill(site._worker.pid, signal.SIGKILL)
+    assert len(site.changes()) == 1
+    assert b"changed" in get(site, "").body
+    site.close()
+
+
+def test_first_pages_that_failed_are_not_remembered(remembered):
+    site = odd(deadline=0.3)
+    for _ in range(2):
+        site.restore(golden(3))
+        with pytest.raises(SiteError):
+            get(site, "sleep")
+        assert b"thing of 3" in get(site, "").body
+    site.close()
+
+
+def test_first_pages_are_bounded():
+    kept = FirstPages(limit=3_000)
+    pages = [First(Response(200, (), bytes(900)), None, ()) for _ in range(5)]
+    for number, page in enumerate(pages):
+        kept.keep(("site", b"%d" % number, ()), Request("GET", "http://odd.test/"), page)
+    starts = [("site", b"%d" % number, ()) for number in range(5)]
+    assert [kept.knows(start) for start in starts] == [False, False, True, True, True]
+    assert kept.find(starts[4], Request("GET", "http://odd.test/")) is pages[4]
+    assert kept.find(starts[4], Request("GET", "http://odd.test/other")) is None

@@ -174,7 +174,7 @@ class TextBrowser(Browser):
     def _sheets(self, url: str, html: str) -> tuple[str, ...]:
         if "stylesheet" not in html and "@import" not in html:
             return ()
-        base, sheets = linked_sheets(html)
+        base, sheets = linked_sheets(html) if len(html) > CACHED else _linked(html)
         found: list[str] = []
         for href in sheets:
             self._sheet(resolve(resolve(url, base), href), url, found, set())
@@ -258,6 +258,9 @@ def _parsed(source: Source) -> tuple[Document, View]:
 @lru_cache(maxsize=512)
 def _remembered(html: str, sheets: tuple[str, ...]) -> tuple[Document, View]:
     return _parse(html, sheets, frozenset())
+
+
+_linked = lru_cache(maxsize=512)(linked_sheets)
 
 
 def _parse(html: str, sheets: tuple[str, ...], toggled: frozenset[int]) -> tuple[Document, View]:

@@ -86,6 +86,7 @@ class DjangoSite:
         quiet_tables: Beginnings of tables whose rows are no deeds of the visitor.
         quiet_columns: Columns that applications keep for themselves, in any table.
         prepared: Called once after the applications are loaded.
+        restored: Called whenever another database was opened.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class DjangoSite:
         quiet_tables: tuple[str, ...] = (),
         quiet_columns: frozenset[str] = frozenset(),
         prepared: Callable[[], None] = lambda: None,
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
         import django
         from django.conf import settings as django_settings
@@ -104,6 +106,7 @@ class DjangoSite:
         django.setup()
         prepared()
         self._frozen = frozen
+        self._restored = restored
         self._quiet_tables = (*_QUIET, *quiet_tables)
         self._quiet_columns = quiet_columns
         self._app = Wsgi(get_wsgi_application())
@@ -161,6 +164,7 @@ class DjangoSite:
             forget(db)
         ContentType.objects.clear_cache()
         Site.objects.clear_cache()
+        self._restored()
         self._frozen.stand_at(db.execute(f"SELECT now FROM {WORLD_TABLE}").fetchone()[0])
 
     def snapshot(self) -> bytes:

@@ -22,6 +22,7 @@ import agentgym
 from agentgym.core.errors import Boundary, Fault
 from agentgym.environments.web.sites import janitor
 from agentgym.environments.web.sites.changes import Change
+from agentgym.environments.web.sites.first_pages import First, Start, first_pages
 from agentgym.tools.browser.transport import Request, Response, SiteError
 
 DEADLINE = 10.0
@@ -35,6 +36,8 @@ IDLE = 4
 """Processes of a kind that wait for the next environment."""
 MAX_STATIC = 64
 """Style sheets of a kind that are kept on this side."""
+_STATIC = ("/static/", "/@@file/", "/-/plugin-static.css")
+"""In addresses of files that come with an application, the same in every world."""
 
 
 class Dead(Exception):
@@ -277,6 +280,8 @@ class WorkerSite:
     A page that takes too long is broken off and the episode goes on. When the process dies, what it held is lost: the
     request fails as ``closed``, everything else raises a Fault, and the next ``restore`` takes another process.
 
+    Where an episode has begun before, its first page is remembered and nothing is restored until more is asked.
+
     Args:
         host: Its name.
         target: ``module:attribute`` that makes the application from ``(Frozen, folder)``; see ``inside.Inside``.
@@ -294,30 +299,54 @@ class WorkerSite:
         self._lock = threading.Lock()  # Chromium's requests come from the server's threads
         self._worker: Worker | None = None
         self._seen: tuple[Change, ...] | None = None
+        self._start: Start | None = None  # nothing was asked since this was restored
+        self._due: tuple[bytes, tuple[str, ...]] | None = None  # what has yet to be restored
 
     def __call__(self, request: Request) -> Response:
         """See ``Site``. Raises SiteError: ``timeout`` (broken off) or ``closed`` (the process has died)."""
         static = self._static[self._target]
         if not request.document and request.url in static:
             return static[request.url]
-        parts = (request.method, request.url, request.headers, request.body, request.document)
         with self._lock:
+            start, self._start = self._start, None
+            first = first_pages.find(start, request) if start else None
+            if first is not None:
+                if first.after is not None:
+                    self._due = (first.after, ())
+                self._seen = first.changes
+                return first.response
+            self._settle()
             self._seen = None
-            if self._worker is None:
-                raise SiteError("closed", "The site's process died.")
-            try:
-                status, headers, body = self._worker.call("ask", *parts, seconds=self.deadline)
-            except TimeoutError:
-                raise SiteError("timeout", "The site did not answer in time.") from None
-            except RuntimeError as error:
-                raise SiteError("closed", f"The site failed: {error}") from None
-            except Dead as error:
-                self._worker = None
-                raise SiteError("closed", f"The site's process died: {error}") from None
-        response = Response(status, tuple(map(tuple, headers)), body)
-        if not request.document and status == 200 and len(static) < MAX_STATIC and "/static/" in request.url:
+            response = self._ask(request)
+            if start and request.method == "GET" and response.status < 500:
+                self._keep(start, request, response)
+        fixed = not request.document and any(part in request.url for part in _STATIC)
+        if fixed and response.status == 200 and len(static) < MAX_STATIC:
             static[request.url] = response
         return response
+
+    def _ask(self, request: Request) -> Response:
+        parts = (request.method, request.url, request.headers, request.body, request.document)
+        if self._worker is None:
+            raise SiteError("closed", "The site's process died.")
+        try:
+            status, headers, body = self._worker.call("ask", *parts, seconds=self.deadline)
+        except TimeoutError:
+            raise SiteError("timeout", "The site did not answer in time.") from None
+        except RuntimeError as error:
+            raise SiteError("closed", f"The site failed: {error}") from None
+        except Dead as error:
+            self._worker = None
+            raise SiteError("closed", f"The site's process died: {error}") from None
+        return Response(status, tuple(map(tuple, headers)), body)
+
+    def _keep(self, start: Start, request: Request, response: Response) -> None:
+        """Remembers a first page and what the site was afterwards."""
+        with contextlib.suppress(Dead, Fault):  # it has answered; what it can't do now, it says when it is asked to
+            after: bytes = self._try("snapshot")
+            self._seen = self._changes()
+            same = after == start[1] and not start[2]
+            first_pages.keep(start, request, First(response, None if same else after, self._seen))
 
     def _run(self, method: str, *arguments: Any) -> Any:
         try:
@@ -345,19 +374,29 @@ class WorkerSite:
         """See ``Site``. Raises Fault."""
         with self._lock:
             self._seen = None
+            self._start, self._due = (self._target, data, edits), (data, edits)
             if self._worker is None or not self._worker.usable:
                 if self._worker is not None:
                     self._worker.end()
                 self._worker = borrow(self._target)
-            with contextlib.suppress(Dead, Fault):  # it may have died or got stuck since it was last used
-                self._try("restore", data, edits, seconds=DEADLINE)
-                return
-            self._worker = borrow(self._target)
-            self._run("restore", data, edits)
+            if not first_pages.knows(self._start):
+                self._settle()
+
+    def _settle(self) -> None:
+        """Restores what is due. Raises Fault."""
+        if self._due is None:
+            return
+        due, self._due = self._due, None
+        with contextlib.suppress(Dead, Fault):  # it may have died or got stuck since it was last used
+            self._try("restore", *due, seconds=DEADLINE)
+            return
+        self._worker = borrow(self._target)
+        self._run("restore", *due)
 
     def snapshot(self) -> bytes:
         """See ``Site``. Raises Fault."""
         with self._lock:
+            self._settle()
             data: bytes = self._run("snapshot")
             return data
 
@@ -365,12 +404,17 @@ class WorkerSite:
         """See ``Site``. Read again only after a request. Raises Fault."""
         with self._lock:
             if self._seen is None or self._worker is None:
-                self._seen = tuple(Change(*item) for item in self._run("changes"))
+                self._settle()
+                self._seen = self._changes()
             return self._seen
+
+    def _changes(self) -> tuple[Change, ...]:
+        return tuple(Change(*item) for item in self._run("changes"))
 
     def close(self) -> None:
         """Gives the process back."""
         with self._lock:
             worker, self._worker = self._worker, None
+            self._start = self._due = None
             if worker is not None:
                 give_back(worker)

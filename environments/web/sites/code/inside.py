@@ -21,10 +21,10 @@ class Code:
 
         self._frozen = frozen
         self._folder = folder
-        self._make: Any = klaus.make_app
         self._data = b""
         self._count = 0
-        self._app = Wsgi(self._make({None: []}, "Code"))
+        self._klaus: Any = klaus.make_app({None: []}, "Code")  # made once: its routes and templates are compiled
+        self._app = Wsgi(self._klaus)
 
     def __call__(self, request: Request) -> Response:
         """Answers a request."""
@@ -42,6 +42,7 @@ class Code:
             db.deserialize(data)
             for edit in edits:
                 db.execute(edit)
+            db.commit()  # what isn't would be left out of the copy below
             files = db.execute("SELECT repo, path, data FROM agentgym_file").fetchall()
             described = db.execute("SELECT name, description FROM agentgym_repo ORDER BY name").fetchall()
             now = db.execute("SELECT now FROM agentgym_world").fetchone()[0]
@@ -58,7 +59,9 @@ class Code:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         self._frozen.stand_at(now)
-        self._app = Wsgi(self._make({None: [str(home / name) for name, _ in described]}, "Code"))
+        valid, invalid = self._klaus.load_repos({None: [str(home / name) for name, _ in described]})
+        self._klaus.valid_repos = {found.namespaced_name: found for found in valid}
+        self._klaus.invalid_repos = {found.namespaced_name: found for found in invalid}
 
     def snapshot(self) -> bytes:
         """See ``Site``."""

@@ -22,9 +22,10 @@ _SETTINGS = {
     "sql_time_limit_ms": 5_000,
     "default_cache_ttl": 0,
 }
+_NAME = "weather"
 _METADATA = {
     "title": "Open data",
-    "databases": {"weather": {"tables": {"station": {"facets": ["region"], "label_column": "name"}}}},
+    "databases": {_NAME: {"tables": {"station": {"facets": ["region"], "label_column": "name"}}}},
 }
 
 
@@ -32,13 +33,13 @@ class DataSite:
     """Datasette over one file. See ``inside.Inside``."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "weather.db"
+        self._path = folder / f"{_NAME}.db"
         self._data = b""
-        self._app: Asgi | None = None
+        self._served = _served(str(self._path))  # made once: its templates are compiled
+        self._app = Asgi(self._served.app())
 
     def __call__(self, request: Request) -> Response:
         """Answers a request."""
-        assert self._app is not None, "restore comes first"
         return self._app(request)
 
     def build(self) -> bytes:
@@ -49,8 +50,6 @@ class DataSite:
         """Serves other data. What is read-only needn't be put back."""
         if data == self._data and not edits:
             return
-        if self._app is not None:
-            self._app.close()
         self._path.unlink(missing_ok=True)  # a new file: connections to the old one keep theirs
         db = sqlite3.connect(":memory:")
         db.deserialize(data)
@@ -60,7 +59,16 @@ class DataSite:
         self._path.write_bytes(db.serialize())
         db.close()
         self._data = b"" if edits else data
-        self._app = Asgi(_application(str(self._path), str(self._path.parent)))
+        self._open()
+
+    def _open(self) -> None:
+        """Puts a new database in place of the old one, which keeps connections and counts."""
+        from datasette.database import Database
+
+        old = self._served.get_database(_NAME)
+        self._served.remove_database(_NAME)
+        old.close()
+        self._served.add_database(Database(self._served, str(self._path)), name=_NAME)
 
     def snapshot(self) -> bytes:
         """See ``Site``."""
@@ -71,14 +79,13 @@ class DataSite:
         return ()
 
 
-def _application(path: str, plugins: str) -> Any:
+def _served(path: str) -> Any:
     from datasette.app import Datasette
 
     templates = str(Path(__file__).parent / "templates")
-    served = Datasette(
+    return Datasette(
         [path], settings=_SETTINGS, metadata=_METADATA, template_dir=templates, secret="frozen", cors=False
     )
-    return served.app()
 
 
 def make(frozen: Frozen, folder: Path) -> DataSite:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agentgym.environments.web.sites.django_site import MIDDLEWARE, DjangoSite, settings
+from agentgym.environments.web.sites.forum import permissions
 from agentgym.environments.web.sites.frozen import Frozen
 
 PER_PAGE = 10
@@ -74,7 +75,7 @@ def make(frozen: Frozen, folder: Path) -> DjangoSite:
     }
     caches = configured["CACHES"]
     configured["CACHES"] = {**caches, "machina_attachments": caches["default"]}
-    return DjangoSite(frozen, configured, _QUIET_TABLES, _QUIET_COLUMNS, _prepare)
+    return DjangoSite(frozen, configured, _QUIET_TABLES, _QUIET_COLUMNS, _prepare, permissions.opened)
 
 
 def _prepare() -> None:
@@ -82,6 +83,7 @@ def _prepare() -> None:
     from machina.apps.forum_search.forms import SearchForm
 
     SearchForm.search = _search
+    permissions.install()
 
 
 class Results(list[Any]):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +32,25 @@ _LINKS = {"issue_keyword": "keyword", "issue_nosy": "user", "issue_superseder": 
 _STAMPS = ("activity", "actor", "creation", "creator")
 
 
+class _Kept(sqlite3.Connection):
+    """A database in memory that roundup opens and closes at every request."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+        self.row_factory = sqlite3.Row
+
+    def close(self) -> None:
+        """What was not committed is gone; the rest stays."""
+        self.rollback()
+        self.isolation_level = "DEFERRED"
+
+
 class Tracker:
-    """Roundup over a database file and message files in a private folder. See ``inside.Inside``."""
+    """Roundup over databases in memory and message files in a private folder. See ``inside.Inside``."""
 
     def __init__(self, frozen: Frozen, folder: Path) -> None:
         import roundup.configuration
+        from roundup.backends.back_sqlite import Database
         from roundup.cgi.wsgi_handler import RequestDispatcher
 
         self._frozen = frozen
@@ -47,16 +59,27 @@ class Tracker:
         shutil.copytree(source, self._home, ignore=shutil.ignore_patterns("__pycache__", "nosyreaction.py"))
         (self._home / "db").mkdir()
         roundup.configuration.CoreConfig(settings=_SETTINGS).save(str(self._home / "config.ini"))
-        self._file = self._home / "db" / "db"
+        self._db = _Kept()
+        self._passing: dict[str, _Kept] = {}
+        Database.sql_open_connection = lambda _, dbname=None: self._opened(dbname)
         self._texts = self._home / "db" / "files" / "msg"
         self._written: dict[int, str] = {}
         self._visitor = ""
         dispatcher = RequestDispatcher(str(self._home))
         self._app = Wsgi(lambda environ, start: dispatcher(environ | {"REMOTE_USER": self._visitor}, start))
 
+    def _opened(self, name: str | None) -> tuple[sqlite3.Connection, sqlite3.Cursor]:
+        """The tracker's database, or one of those beside it: of sessions and of keys for one time."""
+        db = self._passing.setdefault(name, _Kept()) if name else self._db
+        return db, db.cursor()
+
     def __call__(self, request: Request) -> Response:
         """Answers a request as the world's visitor."""
-        return self._app(request)
+        try:
+            return self._app(request)
+        finally:
+            for db in (self._db, *self._passing.values()):
+                db.close()  # roundup does not where the request was broken off
 
     def build(self) -> bytes:
         """An empty tracker."""
@@ -65,33 +88,28 @@ class Tracker:
 
         tracker = roundup.instance.open(str(self._home))
         tracker.init(Password("not needed", config=tracker.config))
-        with self._database() as db:
-            db.execute("CREATE TABLE agentgym_world (now INTEGER, visitor TEXT)")
-            db.execute("INSERT INTO agentgym_world VALUES (0, '')")
-            db.execute("CREATE TABLE agentgym_text (msg INTEGER PRIMARY KEY, text TEXT)")
-            db.execute("CREATE TABLE agentgym_fact (issue INTEGER, name TEXT, value TEXT)")
-            return _whole(db)
-
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._file)) as db:
-            yield db
+        db = self._db
+        db.execute("CREATE TABLE agentgym_world (now INTEGER, visitor TEXT)")
+        db.execute("INSERT INTO agentgym_world VALUES (0, '')")
+        db.execute("CREATE TABLE agentgym_text (msg INTEGER PRIMARY KEY, text TEXT)")
+        db.execute("CREATE TABLE agentgym_fact (issue INTEGER, name TEXT, value TEXT)")
+        db.commit()
+        return db.serialize()
 
     def _path(self, key: int) -> Path:
         return self._texts / str(key // 1000) / f"msg{key}"
 
     def restore(self, data: bytes, edits: tuple[str, ...]) -> None:
         """See ``Site``. Of the message files those are written that differ."""
-        for rest in self._file.parent.glob("db-*"):
-            rest.unlink()
-        self._file.write_bytes(data)
-        with self._database() as db:
-            for edit in edits:
-                db.execute(edit)
-            if edits:
-                forget(db)
-            now, self._visitor = db.execute("SELECT now, visitor FROM agentgym_world").fetchone()
-            wanted = dict(db.execute("SELECT msg, text FROM agentgym_text"))
+        db = self._db
+        self._passing.clear()
+        db.deserialize(data)
+        for edit in edits:
+            db.execute(edit)
+        if edits:
+            forget(db)
+        now, self._visitor = db.execute("SELECT now, visitor FROM agentgym_world").fetchone()
+        wanted = dict(db.execute("SELECT msg, text FROM agentgym_text"))
         self._frozen.stand_at(now)
         for place in self._texts.glob("*/*") if self._texts.exists() else ():
             key = place.name.removeprefix("msg")
@@ -109,17 +127,17 @@ class Tracker:
 
     def snapshot(self) -> bytes:
         """See ``Site``. Takes the texts of new messages along."""
-        with self._database() as db:
-            new = [row[0] for row in db.execute("SELECT id FROM _msg WHERE id NOT IN (SELECT msg FROM agentgym_text)")]
-            db.executemany("INSERT INTO agentgym_text VALUES (?, ?)", [(key, self._text(key)) for key in new])
-            return _whole(db)
+        db = self._db
+        new = [row[0] for row in db.execute("SELECT id FROM _msg WHERE id NOT IN (SELECT msg FROM agentgym_text)")]
+        db.executemany("INSERT INTO agentgym_text VALUES (?, ?)", [(key, self._text(key)) for key in new])
+        db.commit()
+        return db.serialize()
 
     def changes(self) -> tuple[Change, ...]:
         """See ``Site``. Rows as people see them: ``issue``, ``message``, ``keyword``, ``user``, ``query`` and links."""
-        with self._database() as db:
-            authors = dict(db.execute("SELECT id, _author FROM _msg"))
-            found = (self._typed(change, authors) for change in net_changes(db))
-            return tuple(change for change in found if change is not None and change.before != change.after)
+        authors = dict(self._db.execute("SELECT id, _author FROM _msg"))
+        found = (self._typed(change, authors) for change in net_changes(self._db))
+        return tuple(change for change in found if change is not None and change.before != change.after)
 
     def _typed(self, change: Change, authors: dict[int, Any]) -> Change | None:
         table = change.table
@@ -137,13 +155,6 @@ class Tracker:
             return None
         key = int(row["linkid"])
         return {"issue": row["nodeid"], "author": authors.get(key), "text": self._text(key)}
-
-
-def _whole(db: sqlite3.Connection) -> bytes:
-    """The database as one file: a database in memory, which worlds are drawn from, can't be in WAL mode."""
-    db.commit()
-    db.execute("PRAGMA journal_mode = DELETE")
-    return db.serialize()
 
 
 def _link(row: Row | None, name: str) -> Row | None:

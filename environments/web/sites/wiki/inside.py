@@ -11,6 +11,7 @@ from typing import Any
 from agentgym.environments.web.sites.changes import Change, Row
 from agentgym.environments.web.sites.frozen import Frozen
 from agentgym.environments.web.sites.repository import Commit, git_files
+from agentgym.environments.web.sites.wiki import history
 from agentgym.tools.browser.transport import Request, Response, Wsgi
 
 _SETTINGS = {
@@ -25,6 +26,8 @@ _SETTINGS = {
     "LOG_LEVEL": "CRITICAL",
     "LOG_LEVEL_WERKZEUG": "CRITICAL",
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_COMMITTER_NAME": "Wiki",  # else a commit, and its address, depend on the machine
+    "GIT_COMMITTER_EMAIL": "wiki@wiki.test",
 }
 _FIRST_NEW = 1000
 
@@ -55,6 +58,7 @@ class Wiki:
         import otterwiki.views
         from jinja2 import ChoiceLoader, FileSystemLoader
 
+        history.install()
         self._server: Any = otterwiki.server
         loader = self._server.app.jinja_loader
         self._server.app.jinja_loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent / "templates"), loader])
@@ -110,6 +114,7 @@ class Wiki:
                 db.execute("SELECT data FROM agentgym_site").fetchone() if _has(db, "agentgym_site") else (self._fresh,)
             )
             if edits:
+                db.commit()  # what isn't would be left out of the copy
                 self._data = db.serialize()
         self._golden = pages
         self._visitor = {"HTTP_X_OTTERWIKI_NAME": name, "HTTP_X_OTTERWIKI_EMAIL": email,
@@ -122,7 +127,7 @@ class Wiki:
             self._server.db.engine.dispose()
         self._database.write_bytes(own[0])
         self._server.storage.repo.close()
-        self._server.storage.repo = git.Repo(self._folder)
+        self._server.storage.repo = git.Repo(self._folder, odbt=git.GitDB)  # reads in this process
 
     def snapshot(self) -> bytes:
         """See ``Site``: the world, with repository, pages and the wiki's own database as they are."""
