@@ -111,19 +111,20 @@ class Standing:
     share: float
     """Fulfilled part of the wants, 0 to 1; 1 when there are none."""
     wrong: int
-    """Rows and columns that were changed and shouldn't have been."""
+    """Rows and columns that were changed and shouldn't have been, or not to this."""
 
 
 def standing(goal: Goal, changes: Sequence[Change]) -> Standing:
     """Compares net changes with what is wanted; a pure function of the database, so nothing can be farmed."""
     shares: list[float] = []
-    left = list(changes)
+    left, wrong = list(changes), 0
     for want in goal.wants:
         share, used = _fulfilled(want, left)
         shares.append(share)
         if used is not None:
             left.remove(used)
-    wrong = sum(_stray(change, goal.wants) for change in left)
+            wrong += _missed(want, used)
+    wrong += sum(_stray(change, goal.wants) for change in left)
     return Standing(sum(shares) / len(shares) if shares else 1.0, wrong)
 
 
@@ -152,16 +153,22 @@ def _equal(values: Mapping[str, Any], row: Mapping[str, Any] | None) -> float:
     return right / max(len(values), 1)
 
 
+def _missed(want: Want, change: Change) -> int:
+    """Columns of a wanted row that were written, but with another value."""
+    after = change.after or {}
+    return sum(column in want.values and after.get(column) != want.values[column] for column in change.columns)
+
+
 def _stray(change: Change, wants: Iterable[Want]) -> int:
     if change.before is None or change.after is None:
         return 1
     wanted = {
-        column
+        column: value
         for want in wants
         if want.op == "change" and want.about(change) and want.row == change.row
-        for column in want.values
+        for column, value in want.values.items()
     }
-    return sum(column not in wanted for column in change.columns)
+    return sum(column not in wanted or change.after[column] != wanted[column] for column in change.columns)
 
 
 def form_share(goal: Goal, requests: Iterable[Logged]) -> float | None:

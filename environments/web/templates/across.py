@@ -11,7 +11,7 @@ import numpy as np
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import Goal, Place, Want
-from agentgym.environments.web.guide_kit import AcrossGuide
+from agentgym.environments.web.guide_kit import AcrossGuide, MailGuide
 from agentgym.environments.web.sites.calendar.times import overlapping
 from agentgym.environments.web.sites.kit.days import a_time, day_words
 from agentgym.environments.web.sites.kit.world import pick
@@ -27,11 +27,11 @@ Notes = Mapping[str, Any]
 Worlds = Mapping[str, World]
 
 _NEW_EVENT = Place("/events/new", {}, "calendar.test")
-_SUBJECTS = ("Visit on Friday", "Parking", "Keys", "Documents for you")
-_BODIES = ("I will be ten minutes late.", "Please bring the documents.", "Where can I park?")
+SUBJECTS = ("Visit on Friday", "Parking", "Keys", "Documents for you")
+BODIES = ("I will be ten minutes late.", "Please bring the documents.", "Where can I park?")
 
 
-def _where(*names: str) -> str:
+def where(*names: str) -> str:
     """The sentence that tells where the sites are."""
     sites = [f"http://{name}.test/" for name in names]
     return f" The sites are {', '.join(sites[:-1])} and {sites[-1]}."
@@ -56,7 +56,7 @@ def _meeting(worlds: Worlds, rng: np.random.Generator) -> Draft:
     text = (
         f"{row['who']} proposes a meeting by mail. Put it into the calendar, even if it overlaps something: the title"
         " is the subject of the mail, the kind is Work; day, time, length and place are those of the mail; no guests."
-    ) + _where("mail", "calendar")
+    ) + where("mail", "calendar")
     notes = {"id": row["id"], "subject": row["subject"], "said": said, "form": form_values(values)}
     return Draft(text, goal, notes)
 
@@ -73,7 +73,7 @@ def _due(worlds: Worlds, rng: np.random.Generator) -> Draft:
         f"{row['who']} has sent an invoice by mail. Put an event into the calendar on the day on which it is due, at"
         " 07:00 for 15 minutes, kind Work, without a place; its title is 'Pay' and the number of the invoice, such as"
         " 'Pay R-12345'."
-    ) + _where("mail", "calendar")
+    ) + where("mail", "calendar")
     notes = {"id": row["id"], "subject": row["subject"], "said": said, "form": form_values(values)}
     return Draft(text, goal, notes)
 
@@ -96,7 +96,8 @@ def _reply_if_free(worlds: Worlds, rng: np.random.Generator) -> Draft:
         key, clash = pick(rng, calendar.rows(own))["id"], True
         edits = (f"UPDATE event SET day = '{row['day']}', start = '{row['start']}' WHERE id = {key}",)
     body = "Sorry, I have something else then." if clash else "Yes, that suits me."
-    values = {"folder": "sent", "recipients": row["sender"], "cc": "", "body": body, "way": "reply", "about": row["id"]}
+    values = {"folder": "sent", "recipients": row["sender"], "cc": "", "subject": f"Re: {row['subject']}", "body": body,
+              "way": "reply", "about": row["id"]}  # fmt: skip
     goal = Goal(
         wants=(Want("message", "add", values, site="mail"),), evidence=(row["place"], whole_day(day)), must_see=True,
         route=(message_place(row["id"]), Place("/week", {"day": row["day"]}, "calendar.test"),
@@ -105,8 +106,8 @@ def _reply_if_free(worlds: Worlds, rng: np.random.Generator) -> Draft:
     text = (
         f"{row['who']} proposes a meeting by mail. Look whether there is anything in the calendar at that time that I"
         " take part in (unanswered invitations don't count), and reply to the mail: 'Yes, that suits me.' if I have"
-        " time, 'Sorry, I have something else then.' if not."
-    ) + _where("mail", "calendar")
+        " time, 'Sorry, I have something else then.' if not. Keep the subject as it is given."
+    ) + where("mail", "calendar")
     notes = {"id": row["id"], "subject": row["subject"], "place": row["place"], "day": row["day"],
              "shown": whole_day(day), "body": body}  # fmt: skip
     return Draft(text, goal, notes, edits={"calendar": edits})
@@ -126,7 +127,7 @@ def _solve_reply_if_free(guide: AcrossGuide, notes: Notes) -> Action:
 def _organizer(worlds: Worlds, rng: np.random.Generator) -> Draft:
     calendar = worlds["calendar"]
     rows = calendar.rows("SELECT * FROM event WHERE organizer != (SELECT email FROM planner) ORDER BY id")
-    row, subject, body = pick(rng, rows), pick(rng, _SUBJECTS), pick(rng, _BODIES)
+    row, subject, body = pick(rng, rows), pick(rng, SUBJECTS), pick(rng, BODIES)
     values = {"folder": "sent", "recipients": row["organizer"], "cc": "", "subject": subject, "body": body, "way": "",
               "about": 0}  # fmt: skip
     goal = Goal(
@@ -136,7 +137,7 @@ def _organizer(worlds: Worlds, rng: np.random.Generator) -> Draft:
     text = (
         f"Write a mail to the person who invites me to '{row['title']}' in the calendar, which knows the address."
         f" Subject: {subject}. Text: {body}"
-    ) + _where("calendar", "mail")
+    ) + where("calendar", "mail")
     notes = {"email": row["organizer"], "event": row["id"], "title": row["title"],
              "form": {"To": row["organizer"], "Cc": "", "Subject": subject, "Text": body}}  # fmt: skip
     return Draft(text, goal, notes)
@@ -150,10 +151,11 @@ def _solve_organizer(guide: AcrossGuide, notes: Notes) -> Action:
         if there is None and not guide.under(f"/events/{notes['event']}"):
             there = guide.event(notes["event"], notes["title"])
         return there or guide.section("People")
-    return _send(guide, notes["form"])
+    return send_mail(guide, notes["form"])
 
 
-def _send(guide: AcrossGuide, form: Mapping[str, Any]) -> Action:
+def send_mail(guide: MailGuide, form: Mapping[str, Any]) -> Action:
+    """Writes a mail, and sends it."""
     away = guide.at("mail")
     if away is not None:
         return away
@@ -175,7 +177,7 @@ def _number(worlds: Worlds, rng: np.random.Generator) -> Draft:
     )
     notes = {"message": row["id"], "subject": row["subject"], "phone": row["phone"], "id": contact["id"],
              "name": contact["name"]}  # fmt: skip
-    return Draft(text + _where("mail", "book"), goal, notes)
+    return Draft(text + where("mail", "book"), goal, notes)
 
 
 def _solve_number(guide: AcrossGuide, notes: Notes) -> Action:
@@ -205,7 +207,7 @@ def _alone_in_their_office(worlds: Worlds, rng: np.random.Generator) -> Iterator
 
 def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
     start, office, person = next(_alone_in_their_office(worlds, rng))
-    subject, body = pick(rng, _SUBJECTS), pick(rng, _BODIES)
+    subject, body = pick(rng, SUBJECTS), pick(rng, BODIES)
     values = {"folder": "sent", "recipients": person["email"], "cc": "", "subject": subject, "body": body, "way": "",
               "about": 0}  # fmt: skip
     query = {"near": str(start["id"]), "category": "Office", "sort": "distance"}
@@ -217,7 +219,7 @@ def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
     text = (
         f"Find the Office on the map that is nearest to {start['name']} on foot. One person in the address book works"
         f" for that company: send a mail there. Subject: {subject}. Text: {body}"
-    ) + _where("map", "book", "mail")
+    ) + where("map", "book", "mail")
     notes = {"start": start["id"], "from": start["name"], "office": f"link '{office['name']}'", "id": person["id"],
              "name": person["name"], "email": person["email"],
              "form": {"To": person["email"], "Cc": "", "Subject": subject, "Text": body}}  # fmt: skip
@@ -231,7 +233,7 @@ def _solve_office(guide: AcrossGuide, notes: Notes) -> Action:
         return guide.near(notes["start"], notes["from"], "Office") or guide.away()
     if notes["email"] not in guide.seen:
         return guide.at("book") or guide.contact(notes["name"], notes["id"]) or guide.away()
-    return _send(guide, notes["form"])
+    return send_mail(guide, notes["form"])
 
 
 def _venue(worlds: Worlds, rng: np.random.Generator) -> Draft:
@@ -248,7 +250,7 @@ def _venue(worlds: Worlds, rng: np.random.Generator) -> Draft:
     text = (
         f"The event '{row['title']}' moves to the {category} that is nearest to {start['name']} on foot. Write its name"
         " as the place of the event."
-    ) + _where("map", "calendar")
+    ) + where("map", "calendar")
     notes = {"start": start["id"], "from": start["name"], "category": category, "shown": shown, "id": row["id"],
              "title": row["title"], "place": best["name"]}  # fmt: skip
     return Draft(text, goal, notes)
