@@ -1,6 +1,7 @@
 """Every template of every site over many worlds: its expert solves it, and nobody is paid who looks at nothing."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,8 @@ import agentgym
 from agentgym.core.seeding import derive_rng
 from agentgym.environments.web.cheats import everything
 from agentgym.environments.web.sites import FIRST_PARTY
-from agentgym.environments.web.tasks import template
+from agentgym.environments.web.tasks import template, templates
+from agentgym.environments.web.templates import ALL
 from agentgym.tools.browser.actions import INFEASIBLE
 from web import site_checks as checks
 
@@ -93,3 +95,60 @@ def test_whoever_clicks_everything_is_not_paid(play, name):
             observation, *_, info = env.step(cheat(observation, rng))
         assert not info["success"], env.game.state.text
         assert env.ledger.total <= 0.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_question_has_one_answer(name):
+    """Whoever draws the same words in the same world draws the same goal, so nothing is named by what others share."""
+    goals, own = {}, template(name)
+    for number in range(60):
+        world = number % 4
+        draft = own.draw(world, derive_rng("one answer", name, number))
+        if not draft.goal.confirm:  # what the user says, the task doesn't
+            asked = (world, draft.text, str(draft.edits))
+            assert goals.setdefault(asked, draft.goal.to_dict()) == draft.goal.to_dict(), draft.text
+
+
+# ------------------------------------------------------------------ what the README says
+
+README = Path(__file__).parents[2] / "environments" / "web" / "README.md"
+WRITERS = ("book", "mail", "calendar", "map", "shop", "forum", "wiki", "issues")
+READ_ONLY = {"look up", "compare", "navigate", "infeasible"}
+WRITING = {"create", "edit", "delete", "confirm"}
+
+
+def table():
+    """The templates by site and kind, as the README has them."""
+    rows, kinds = {}, {}
+    for item in ALL:
+        site = item.sites[0] if len(item.sites) == 1 else "several"
+        rows.setdefault(site, {}).setdefault(item.kind, []).append(f"`{item.name}`" + ("\\*" if item.held_out else ""))
+        kinds[item.kind] = None
+    lines = ["| site | kind | templates (\\* held out) |", "|---|---|---|"]
+    for site, found in rows.items():
+        lines += [f"| {site} | {kind} | {', '.join(found[kind])} |" for kind in kinds if kind in found]
+    return "\n".join(lines)
+
+
+def test_every_site_has_every_kind_that_it_can_have():
+    for site in (*WRITERS, "data", "code"):
+        kinds = {item.kind for item in ALL if item.sites == (site,)}
+        assert kinds == (READ_ONLY | WRITING if site in WRITERS else READ_ONLY), site
+    assert {site for item in ALL if item.kind == "multi-site" for site in item.sites} == {"code", *WRITERS} - {"shop"}
+    assert {item.kind for item in ALL} == {*READ_ONLY, *WRITING, "multi-site"}
+    assert all(0.0 < item.difficulty <= 1.0 for item in ALL)
+    assert len({item.name for item in ALL}) == len(ALL)
+
+
+def test_the_readme_names_all_templates():
+    text = README.read_text()
+    assert table() in text, f"The table in {README.name} must be:\n\n{table()}"
+    own, held = templates(FIRST_PARTY), [item for item in ALL if item.held_out]
+    several = [item for item in own if len(item.sites) > 1]
+    words = " ".join(text.split())
+    assert f"{len(ALL)} templates (" in words
+    assert f"{len(own)} on the first-party sites, {len(several)} of them over several of those" in words
+    assert f"{len(ALL) - len(own)} on the others" in words
+    assert (
+        f"`templates` holds {len(held)} templates ({len([item for item in own if item.held_out])} first-party)" in words
+    )

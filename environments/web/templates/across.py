@@ -21,7 +21,7 @@ from agentgym.environments.web.template import Draft, Template
 from agentgym.environments.web.templates.calendar_read import busy, event_place, today, whole_day
 from agentgym.environments.web.templates.calendar_write import form_values
 from agentgym.environments.web.templates.mail_read import letters, message_place
-from agentgym.environments.web.templates.map_read import nearest, place_page
+from agentgym.environments.web.templates.map_read import is_alone, nearest, place_page, start_and_nearest
 
 Notes = Mapping[str, Any]
 Worlds = Mapping[str, World]
@@ -199,9 +199,10 @@ def _alone_in_their_office(worlds: Worlds, rng: np.random.Generator) -> Iterator
     starts = town.rows("SELECT * FROM place WHERE category != 'Office' ORDER BY id")
     for index in rng.permutation(len(starts)):
         start = starts[int(index)]
-        office = nearest(town, start, "Office")[0]
+        offices = nearest(town, start, "Office")
+        office = offices[0]
         people = book.rows("SELECT * FROM contact WHERE company = ? ORDER BY id", office["name"])
-        if len(people) == 1:
+        if len(people) == 1 and is_alone(town, start, offices):
             yield start, office, people[0]
 
 
@@ -238,8 +239,7 @@ def _solve_office(guide: AcrossGuide, notes: Notes) -> Action:
 
 def _venue(worlds: Worlds, rng: np.random.Generator) -> Draft:
     town, calendar = worlds["map"], worlds["calendar"]
-    start, category = pick(rng, town.rows("SELECT * FROM place ORDER BY id")), pick(rng, CATEGORIES[:6])
-    best = nearest(town, start, category)[0]
+    start, category, best = start_and_nearest(town, rng, CATEGORIES[:6])
     own = "SELECT * FROM event WHERE repeats = '' AND organizer = (SELECT email FROM planner) AND day > ? ORDER BY id"
     row = pick(rng, calendar.rows(own, today(calendar).isoformat()) or calendar.rows(own, ""))
     shown = f"link '{best['name']}'"

@@ -153,7 +153,7 @@ def _first_free(world: World, rng: np.random.Generator) -> Draft:
     start = time_words(gaps(busy(world, day), minutes)[0][0])
     fields = {"day": day.isoformat(), "minutes": str(minutes)}
     goal = Goal(
-        answer=Answer("text", start), route=(Place("/free", fields, _HOST),), evidence=(whole_day(day),), must_see=True
+        answer=Answer("time", start), route=(Place("/free", fields, _HOST),), evidence=(whole_day(day),), must_see=True
     )
     text = (
         f"From when on do I have {minutes} minutes free on {day.isoformat()}, between 08:00 and 18:00 and as early as"
