@@ -27,14 +27,22 @@ Notes = Mapping[str, Any]
 Worlds = Mapping[str, World]
 
 _NEW_EVENT = Place("/events/new", {}, "calendar.test")
-SUBJECTS = ("Visit on Friday", "Parking", "Keys", "Documents for you")
-BODIES = ("I will be ten minutes late.", "Please bring the documents.", "Where can I park?")
+_SUBJECTS = ("Visit on Friday", "Parking", "Keys", "Documents for you")
+_BODIES = ("I will be ten minutes late.", "Please bring the documents.", "Where can I park?")
 
 
 def where(*names: str) -> str:
     """The sentence that tells where the sites are."""
     sites = [f"http://{name}.test/" for name in names]
     return f" The sites are {', '.join(sites[:-1])} and {sites[-1]}."
+
+
+def new_mail(rng: np.random.Generator, email: str) -> tuple[Want, dict[str, str], str]:
+    """A mail as it has to be sent, its form by label, and the words of the task about it."""
+    subject, body = pick(rng, _SUBJECTS), pick(rng, _BODIES)
+    values = {"folder": "sent", "recipients": email, "cc": "", "subject": subject, "body": body, "way": "", "about": 0}
+    form = {"To": email, "Cc": "", "Subject": subject, "Text": body}
+    return Want("message", "add", values, site="mail"), form, f"Subject: {subject}. Text: {body}"
 
 
 def _new_event(title: str, day: str, start: str, minutes: int, place: str) -> dict[str, Any]:
@@ -49,33 +57,33 @@ def _meeting(worlds: Worlds, rng: np.random.Generator) -> Draft:
     row = pick(rng, letters(worlds["mail"], "meeting"))
     values = _new_event(row["subject"], row["day"], row["start"], int(row["minutes"]), row["place"])
     said = f"{day_words(date.fromisoformat(row['day']))} at {row['start']}"
+    text = (
+        f"{row['who']} proposes a meeting by mail. Put it into the calendar, even if it overlaps something: the title"
+        " is the subject of the mail, the kind is Work; day, time, length and place are those of the mail; no guests."
+    )
+    return _put_down(text, row, values, said)
+
+
+def _put_down(text: str, row: Row, values: dict[str, Any], said: str) -> Draft:
+    """What a mail says, as an event."""
     goal = Goal(
         wants=(Want("event", "add", values, site="calendar"),), route=(message_place(row["id"]), _NEW_EVENT),
         evidence=(said,),
     )  # fmt: skip
-    text = (
-        f"{row['who']} proposes a meeting by mail. Put it into the calendar, even if it overlaps something: the title"
-        " is the subject of the mail, the kind is Work; day, time, length and place are those of the mail; no guests."
-    ) + where("mail", "calendar")
     notes = {"id": row["id"], "subject": row["subject"], "said": said, "form": form_values(values)}
-    return Draft(text, goal, notes)
+    return Draft(text + where("mail", "calendar"), goal, notes)
 
 
 def _due(worlds: Worlds, rng: np.random.Generator) -> Draft:
     row = pick(rng, letters(worlds["mail"], "invoice"))
     values = _new_event(f"Pay {row['number']}", row["due"], "07:00", 15, "")
     said = f"due on {day_words(date.fromisoformat(row['due']))}"
-    goal = Goal(
-        wants=(Want("event", "add", values, site="calendar"),), route=(message_place(row["id"]), _NEW_EVENT),
-        evidence=(said,),
-    )  # fmt: skip
     text = (
         f"{row['who']} has sent an invoice by mail. Put an event into the calendar on the day on which it is due, at"
         " 07:00 for 15 minutes, kind Work, without a place; its title is 'Pay' and the number of the invoice, such as"
         " 'Pay R-12345'."
-    ) + where("mail", "calendar")
-    notes = {"id": row["id"], "subject": row["subject"], "said": said, "form": form_values(values)}
-    return Draft(text, goal, notes)
+    )
+    return _put_down(text, row, values, said)
 
 
 def _solve_event(guide: AcrossGuide, notes: Notes) -> Action:
@@ -127,19 +135,17 @@ def _solve_reply_if_free(guide: AcrossGuide, notes: Notes) -> Action:
 def _organizer(worlds: Worlds, rng: np.random.Generator) -> Draft:
     calendar = worlds["calendar"]
     rows = calendar.rows("SELECT * FROM event WHERE organizer != (SELECT email FROM planner) ORDER BY id")
-    row, subject, body = pick(rng, rows), pick(rng, SUBJECTS), pick(rng, BODIES)
-    values = {"folder": "sent", "recipients": row["organizer"], "cc": "", "subject": subject, "body": body, "way": "",
-              "about": 0}  # fmt: skip
+    row = pick(rng, rows)
+    want, form, said = new_mail(rng, row["organizer"])
     goal = Goal(
-        wants=(Want("message", "add", values, site="mail"),), evidence=(row["organizer"],),
+        wants=(want,), evidence=(row["organizer"],),
         route=(event_place(row["id"]), Place("/people", {}, "calendar.test"), Place("/compose", {}, "mail.test")),
     )  # fmt: skip
     text = (
         f"Write a mail to the person who invites me to '{row['title']}' in the calendar, which knows the address."
-        f" Subject: {subject}. Text: {body}"
+        f" {said}"
     ) + where("calendar", "mail")
-    notes = {"email": row["organizer"], "event": row["id"], "title": row["title"],
-             "form": {"To": row["organizer"], "Cc": "", "Subject": subject, "Text": body}}  # fmt: skip
+    notes = {"email": row["organizer"], "event": row["id"], "title": row["title"], "form": form}
     return Draft(text, goal, notes)
 
 
@@ -185,12 +191,8 @@ def _solve_number(guide: AcrossGuide, notes: Notes) -> Action:
         return guide.answer("done")
     if notes["phone"] not in guide.seen:
         return guide.message(notes["message"], notes["subject"]) or guide.away()
-    there = guide.at("book") or guide.contact(notes["name"], notes["id"])
-    if there is not None:
-        return there
-    if guide.path != f"/contacts/{notes['id']}/edit":
-        return guide.click("link", "Edit") or guide.click("link", "Keep it") or guide.section("Contacts")
-    return guide.fill_in({"Phone": notes["phone"]}, "Save changes")
+    there = guide.at("book") or guide.contact_page(notes["name"], notes["id"], "edit")
+    return there or guide.fill_in({"Phone": notes["phone"]}, "Save changes")
 
 
 def _alone_in_their_office(worlds: Worlds, rng: np.random.Generator) -> Iterator[tuple[Row, Row, Row]]:
@@ -208,22 +210,19 @@ def _alone_in_their_office(worlds: Worlds, rng: np.random.Generator) -> Iterator
 
 def _office(worlds: Worlds, rng: np.random.Generator) -> Draft:
     start, office, person = next(_alone_in_their_office(worlds, rng))
-    subject, body = pick(rng, SUBJECTS), pick(rng, BODIES)
-    values = {"folder": "sent", "recipients": person["email"], "cc": "", "subject": subject, "body": body, "way": "",
-              "about": 0}  # fmt: skip
+    want, form, said = new_mail(rng, person["email"])
     query = {"near": str(start["id"]), "category": "Office", "sort": "distance"}
     goal = Goal(
-        wants=(Want("message", "add", values, site="mail"),), evidence=(f"link '{office['name']}'", person["email"]),
+        wants=(want,), evidence=(f"link '{office['name']}'", person["email"]),
         route=(Place("/places", query, "map.test"), Place(f"/contacts/{person['id']}", {}, "book.test"),
                Place("/compose", {}, "mail.test")),
     )  # fmt: skip
     text = (
         f"Find the Office on the map that is nearest to {start['name']} on foot. One person in the address book works"
-        f" for that company: send a mail there. Subject: {subject}. Text: {body}"
+        f" for that company: send a mail there. {said}"
     ) + where("map", "book", "mail")
     notes = {"start": start["id"], "from": start["name"], "office": f"link '{office['name']}'", "id": person["id"],
-             "name": person["name"], "email": person["email"],
-             "form": {"To": person["email"], "Cc": "", "Subject": subject, "Text": body}}  # fmt: skip
+             "name": person["name"], "email": person["email"], "form": form}  # fmt: skip
     return Draft(text, goal, notes)
 
 

@@ -14,7 +14,7 @@ from agentgym.environments.web.guide_kit import MailGuide
 from agentgym.environments.web.sites.kit.world import pick
 from agentgym.environments.web.sites.world import World
 from agentgym.environments.web.template import Draft, Template
-from agentgym.environments.web.templates.across import BODIES, SUBJECTS, send_mail, where
+from agentgym.environments.web.templates.across import new_mail, send_mail, where
 from agentgym.environments.web.templates.code import (
     CodeGuide,
     file_place,
@@ -120,21 +120,19 @@ def _solve_announce(guide: _Forum, notes: Notes) -> Action:
 
 
 def _write_to(worlds: Worlds, rng: np.random.Generator) -> Draft:
-    repo, subject, body = pick(rng, repositories(worlds["code"])), pick(rng, SUBJECTS), pick(rng, BODIES)
+    repo = pick(rng, repositories(worlds["code"]))
     row = newest(worlds["code"], repo)
     person = worlds["book"].rows("SELECT * FROM contact WHERE name = ?", row["author"])[0]
-    values = {"folder": "sent", "recipients": person["email"], "cc": "", "subject": subject, "body": body, "way": "",
-              "about": 0}  # fmt: skip
+    want, form, said = new_mail(rng, person["email"])
     goal = Goal(
-        wants=(Want("message", "add", values, site="mail"),), evidence=(said_of(row), person["email"]),
+        wants=(want,), evidence=(said_of(row), person["email"]),
         route=(_repository(repo), Place(f"/contacts/{person['id']}", {}, "book.test"),
                Place("/compose", {}, "mail.test")),
     )  # fmt: skip
     text = (
         f"Write a mail to the person who has made the newest commit of the repository {repo}; the address book has the"
-        f" address. Subject: {subject}. Text: {body}"
+        f" address. {said}"
     ) + where("code", "book", "mail")
-    form = {"To": person["email"], "Cc": "", "Subject": subject, "Text": body}
     notes = {"repo": repo, "said": said_of(row), "name": person["name"], "id": person["id"], "email": person["email"],
              "form": form}  # fmt: skip
     return Draft(text, goal, notes)

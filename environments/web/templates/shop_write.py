@@ -265,7 +265,7 @@ def _no_such(world: World, rng: np.random.Generator) -> Draft:
 
 def _solve_no_such(guide: ShopGuide, notes: Notes) -> Action:
     if guide.path == "/search/" and guide.query.get("q") == notes["title"]:
-        return Action("report_infeasible", {"reason": f"not_found: the shop has no {notes['title']}."})
+        return guide.report("not_found", f"the shop has no {notes['title']}.")
     return guide.find_product(notes["title"], "-") or guide.away()
 
 
@@ -284,7 +284,7 @@ def _not_mine(world: World, rng: np.random.Generator) -> Draft:
 
 def _solve_not_mine(guide: ShopGuide, notes: Notes) -> Action:
     if "403 Forbidden" in guide.seen:
-        return Action("report_infeasible", {"reason": "not_allowed: the dashboard is closed to customers."})
+        return guide.report("not_allowed", "the dashboard is closed to customers.")
     return Action("goto", {"url": f"{guide.home}dashboard/catalogue/"})
 
 
