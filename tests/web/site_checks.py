@@ -14,7 +14,8 @@ EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
 
 
 def names(site):
-    return [item.name for item in templates(site)]
+    """The templates that begin on a site."""
+    return [item.name for item in templates() if item.sites[0] == site]
 
 
 def all_here():
