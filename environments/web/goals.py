@@ -16,7 +16,11 @@ from agentgym.tools.browser.urls import form_decoded
 MAX_ANSWER = 300
 """Characters of an answer; longer ones are wrong, whatever they contain."""
 
-_DATES = ("%Y-%m-%d", "%d %B %Y", "%B %d, %Y", "%B %d %Y", "%d %b %Y", "%b %d, %Y", "%m/%d/%Y")
+_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d %B %Y", "%B %d %Y", "%d %b %Y", "%b %d %Y", "%m/%d/%Y", "%d.%m.%Y")
+_TIMES = ("%H:%M", "%I:%M %p", "%I:%M%p")
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_QUOTES = ("''", '""', "``", "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}",
+           "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}")  # fmt: skip
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
@@ -42,9 +46,9 @@ class Want:
 class Answer:
     """What has to be said in the end."""
 
-    kind: Literal["text", "number", "money", "date", "set"]
+    kind: Literal["text", "number", "money", "date", "time", "set"]
     value: Any
-    """Text; a number; cents; an ISO date; a list of texts."""
+    """Text; a number; cents; an ISO date; a time as 09:30; a list of texts."""
 
 
 @dataclass(frozen=True)
@@ -111,19 +115,20 @@ class Standing:
     share: float
     """Fulfilled part of the wants, 0 to 1; 1 when there are none."""
     wrong: int
-    """Rows and columns that were changed and shouldn't have been."""
+    """Rows and columns that were changed and shouldn't have been, or not to this."""
 
 
 def standing(goal: Goal, changes: Sequence[Change]) -> Standing:
     """Compares net changes with what is wanted; a pure function of the database, so nothing can be farmed."""
     shares: list[float] = []
-    left = list(changes)
+    left, wrong = list(changes), 0
     for want in goal.wants:
         share, used = _fulfilled(want, left)
         shares.append(share)
         if used is not None:
             left.remove(used)
-    wrong = sum(_stray(change, goal.wants) for change in left)
+            wrong += _missed(want, used)
+    wrong += sum(_stray(change, goal.wants) for change in left)
     return Standing(sum(shares) / len(shares) if shares else 1.0, wrong)
 
 
@@ -152,16 +157,22 @@ def _equal(values: Mapping[str, Any], row: Mapping[str, Any] | None) -> float:
     return right / max(len(values), 1)
 
 
+def _missed(want: Want, change: Change) -> int:
+    """Columns of a wanted row that were written, but with another value."""
+    after = change.after or {}
+    return sum(column in want.values and after.get(column) != want.values[column] for column in change.columns)
+
+
 def _stray(change: Change, wants: Iterable[Want]) -> int:
     if change.before is None or change.after is None:
         return 1
     wanted = {
-        column
+        column: value
         for want in wants
         if want.op == "change" and want.about(change) and want.row == change.row
-        for column in want.values
+        for column, value in want.values.items()
     }
-    return sum(column not in wanted for column in change.columns)
+    return sum(column not in wanted or change.after[column] != wanted[column] for column in change.columns)
 
 
 def form_share(goal: Goal, requests: Iterable[Logged]) -> float | None:
@@ -195,18 +206,21 @@ def right_answer(answer: Answer, text: str) -> bool:
         given = [_text(part) for part in re.split(r"[,;\n]|\band\b", text) if part.strip()]
         return sorted(given) == sorted(map(_text, answer.value))
     if answer.kind == "number":
-        return _number(text) == float(answer.value)
+        return _number(text.removeprefix("#")) == float(answer.value)
     if answer.kind == "money":
-        number = _number(re.sub(r"^(?:USD|\$)\s*|\s*(?:USD|dollars?)$", "", text, flags=re.IGNORECASE))
+        number = _number(re.sub(r"^(?:USD|(?:US)?\$)\s*|\s*(?:USD|\$|dollars?)$", "", text, flags=re.IGNORECASE))
         return number is not None and round(number * 100) == int(answer.value)
     if answer.kind == "date":
         return _date(text) == str(answer.value)
+    if answer.kind == "time":
+        found = _moment(text, _TIMES)
+        return found is not None and f"{found:%H:%M}" == str(answer.value)
     return _text(text) == _text(str(answer.value))
 
 
 def _bare(text: str) -> str:
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`":
+    if len(text) > 1 and text[0] + text[-1] in _QUOTES:
         text = text[1:-1].strip()
     return text.removesuffix(".").strip()
 
@@ -221,9 +235,19 @@ def _number(text: str) -> float | None:
 
 
 def _date(text: str) -> str | None:
-    for form in _DATES:
+    """A date in words or numbers, with or without the day of the week, which must be the right one."""
+    words = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text).replace(",", " ").split()
+    weekday = words.pop(0) if words and words[0][:3].title() in _WEEKDAYS else ""
+    found = _moment(" ".join(words), _DATES)
+    if found is None or (weekday and weekday.title() not in (f"{found:%A}", f"{found:%a}")):
+        return None
+    return found.date().isoformat()
+
+
+def _moment(text: str, forms: Sequence[str]) -> datetime | None:
+    for form in forms:
         try:
-            return datetime.strptime(text, form).date().isoformat()
+            return datetime.strptime(text, form)
         except ValueError:
             continue
     return None

@@ -125,6 +125,10 @@ class Guide:
         """Ends the task with an answer."""
         return Action("send_msg_to_user", {"text": str(text)})
 
+    def report(self, reason: str, words: str) -> Action:
+        """Ends the task as one that can't be done."""
+        return Action("report_infeasible", {"reason": f"{reason}: {words}"})
+
     def away(self) -> Action:
         """Out of a corner: to the overview, by link or by address."""
         return self.click("link", "Overview") or Action("goto", {"url": self.home})
@@ -153,6 +157,19 @@ class Guide:
         if self.path == "/contacts" and self.query.get("q") != name:
             return self.fill_in({"Search": name, "City": "Any", "Category": "Any"}, "Show")
         return self.section("Contacts")
+
+    def contact_page(self, name: str, key: int, way: str) -> Action | None:
+        """Opens the form to ``edit`` or ``delete`` a contact; None once it is open."""
+        if self.path == f"/contacts/{key}/{way}":
+            return None
+        there = self.contact(name, key) or self.click("link", way.capitalize())
+        return there or self.click("link", "Keep it") or self.section("Contacts")
+
+    def cancelling(self, key: int, name: str) -> Action | None:
+        """Opens the page that cancels an order; None once it is open."""
+        if self.path == f"/orders/{key}/cancel":
+            return None
+        return self.order(key, name) or self.click("link", "Cancel this order") or self.section("Orders")
 
     def order(self, key: int, name: str) -> Action | None:
         """Opens an order's page by searching for its contact; None once it or a page below it is open."""

@@ -62,10 +62,6 @@ class KitGuide(Guide):
         ]
         return Action("click", {"bid": found[-1]}) if found else self.away()
 
-    def report(self, reason: str, words: str) -> Action:
-        """Ends the task as one that can't be done."""
-        return Action("report_infeasible", {"reason": f"{reason}: {words}"})
-
 
 class MailGuide(KitGuide):
     """The mailbox."""

@@ -1,41 +1,29 @@
 """What holds of every site in a process of its own."""
 
+import importlib.util
 import os
 
 import agentgym
 from agentgym.core.seeding import derive_rng
-from agentgym.environments.web.sites import SITES
+from agentgym.environments.web.sites import FIRST_PARTY, SITES
 from agentgym.environments.web.tasks import templates
 from agentgym.tools.browser.transport import Request
 
 ENV = "agentgym/Web-v0"
 EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
-WORLDS = 20 if EVERYTHING else 2
 
 
 def names(site):
-    return [item.name for item in templates(site)]
+    """The templates that begin on a site."""
+    return [item.name for item in templates() if item.sites[0] == site]
 
 
-def solved(name):
-    """The expert solves tasks in several worlds; whoever does nothing, or says anything, does not."""
-    env = agentgym.make(ENV, templates=(name,))
-    for number in range(WORLDS):
-        options = {"task_id": f"train/{number}"}
-        for idle in ("send_msg_to_user('done')", "send_msg_to_user('')", "report_infeasible('not_found: x')"):
-            env.reset(seed=number, options=options)
-            *_, info = env.step(idle)
-            assert info["rewards"]["goal"] == 0.0, (idle, number)
-            if number > 2:
-                break
-        env.reset(seed=number, options=options)
-        before = env.game.state.progress.share
-        assert before < 1.0 or not env.game.state.progress.goal.wants
-        info = {}
-        while env.running:
-            *_, info = env.step(env.expert_message())
-        assert info["success"], (number, env.game.state.text, info, env.game.changes)
-    env.close()
+def all_here():
+    """The templates whose sites' packages are installed; the first-party ones only, where not everything is tested."""
+    found = FIRST_PARTY
+    if EVERYTHING:
+        found = [name for name, kind in SITES.items() if all(importlib.util.find_spec(need) for need in kind.needs)]
+    return templates(found)
 
 
 def equal_in_chromium(site):

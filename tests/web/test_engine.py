@@ -268,6 +268,6 @@ def test_linked_sheets_are_those_of_the_whole_page():
         "<link rel=stylesheet media=print href=3.css><link rel=icon href=4.ico><link rel=stylesheet>"
         "<body><p><link rel=stylesheet href='5.css?x=1&amp;y=2'><!-- <link rel=stylesheet href=6.css> -->"
     )
-    page = parse_html(html)
-    assert linked_sheets(html) == (page.base, page.sheets) == ("/a/", ("1.css", "2.css", "5.css?x=1&y=2"))
+    assert linked_sheets(html) == ("/a/", ("1.css", "2.css", "5.css?x=1&y=2"))
+    assert parse_html(html).base == "/a/"
     assert linked_sheets("") == ("", ())

@@ -360,50 +360,6 @@ def test_one_review_a_person_and_one_entry_a_list():
     site.close()
 
 
-# ------------------------------------------------------------------ tasks
-
-
-@pytest.mark.parametrize("name", NEW)
-def test_templates_hold_over_many_worlds(name):
-    env = agentgym.make(ENV, templates=(name,))
-    worlds = set()
-    for number in range(25 if EVERYTHING else 5):
-        task = env.game.tasks().get(f"train/{100 + number}")
-        worlds.add(task.data["world"])
-        for idle in ("send_msg_to_user('done')", "report_infeasible('not_allowed: x')"):
-            env.reset(seed=number, options={"task_id": task.task_id})
-            *_, info = env.step(idle)
-            assert info["rewards"]["goal"] == 0.0, (idle, task.data["text"])
-        env.reset(seed=number, options={"task_id": task.task_id})
-        while env.running:
-            *_, info = env.step(env.expert_message())
-        assert info["success"], (task.data["text"], info)
-    assert len(worlds) > 3
-    env.close()
-
-
-@pytest.mark.parametrize("name", NEW)
-def test_a_wrong_write_fails_the_task(name):
-    env = agentgym.make(ENV, templates=(name,))
-    env.reset(seed=1)
-    own = next(site for site in env.game._sites if site in OWN)
-    site = env.game._sites[own]
-    if own == "mail":
-        response = post(site, "/message/2/star")
-    elif own == "calendar":
-        response = post(site, "/events/new", **FORM, day="2031-05-05", anyway="1")
-    else:
-        taken = [row[0] for row in site._db.execute("SELECT list FROM saved WHERE place = 1")]
-        response = post(site, "/places/1/save", list="Work" if "Work" not in taken else "Favourites", note="damage")
-    assert response.status == 303
-    for _ in range(60):
-        *_, info = env.step(env.expert_message())
-        if not env.running:
-            break
-    assert not info.get("success")
-    env.close()
-
-
 # ------------------------------------------------------------------ both backends
 
 

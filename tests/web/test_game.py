@@ -39,23 +39,6 @@ def test_the_conformance_suite():
     check_agent_env(ENV, tasks=6, cheat_tasks=25)
 
 
-@pytest.mark.parametrize("name", [item.name for item in templates(FIRST_PARTY)])
-def test_templates_are_solved_and_don_t_hold_at_reset(name):
-    env = agentgym.make(ENV, templates=(name,))
-    for number in range(4):
-        task = env.game.tasks().get(f"train/{number}")
-        assert task.data["template"] == name
-        for idle in ("send_msg_to_user('done')", "send_msg_to_user('')", "report_infeasible('not_found: x')"):
-            env.reset(seed=number, options={"task_id": task.task_id})
-            *_, info = env.step(idle)
-            assert info["rewards"]["goal"] == 0.0, (idle, task.data["text"])
-        env.reset(seed=number, options={"task_id": task.task_id})
-        info = expertly(env)
-        assert info["success"], (task.data["text"], info)
-        assert env.ledger.total > 1.0 - 40 * 0.02
-    env.close()
-
-
 def test_splits_share_neither_worlds_nor_held_out_templates(env):
     seen = {}
     for split in env.game.tasks().splits:
@@ -195,7 +178,28 @@ def test_forms_count_when_they_are_sent():
         ("text", "Ann Lee", ["Ann Lee", " ann  lee. ", "'Ann Lee'"], ["Ann", "It is Ann Lee", "Ann Lee, Bob", ""]),
         ("number", 12, ["12", "12.0", "'12'"], ["112", "12 orders", "-12", "", "1e1", "nan"]),
         ("money", 125050, ["$1,250.50", "1250.5", "1,250.50 USD"], ["1250", "$1,250.51", "$$1250.50"]),
-        ("date", "2026-03-04", ["2026-03-04", "4 March 2026", "March 4, 2026"], ["2026-03-05", "March", "20260304x"]),
+        (
+            "money",
+            1250,
+            ["$12.50", "12.5", "12.50 USD", "USD 12.50", "12.50 dollars", "US$12.50"],
+            ["12", "12,50", "EUR 12.50"],
+        ),
+        ("time", "09:30", ["09:30", "9:30", "9:30 AM"], ["9:30 pm", "930", "09:31", "9"]),
+        (
+            "date",
+            "2026-03-04",
+            [
+                "2026-03-04",
+                "4 March 2026",
+                "March 4, 2026",
+                "Wednesday 4 March 2026",
+                "Wed, 4 Mar 2026",
+                "March 4th, 2026",
+                "2026/03/04",
+                "04.03.2026",
+            ],
+            ["2026-03-05", "March", "20260304x", "Thursday 4 March 2026", "4 March"],
+        ),
         ("set", ["A B", "C"], ["a b, c", "C; A B", "C and A B"], ["A B", "A B, C, D", "A B, C, C"]),
     ],
 )

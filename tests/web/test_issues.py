@@ -32,11 +32,6 @@ def post(site, path, **form):
     return site(Request("POST", f"http://issues.test{path}", headers, body))
 
 
-@pytest.mark.parametrize("name", checks.names("issues"))
-def test_templates_are_solved_and_don_t_hold_at_reset(name):
-    checks.solved(name)
-
-
 def test_the_same_bytes_twice():
     checks.same_bytes_twice("issues")
 

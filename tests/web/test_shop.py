@@ -1,7 +1,5 @@
 """The shop: django-oscar and its dashboard."""
 
-import pytest
-
 import agentgym
 from web import site_checks as checks
 
@@ -14,11 +12,6 @@ OFFICE = ("/dashboard/", "/dashboard/orders/", "/dashboard/orders/100203/", "/da
           "/dashboard/reviews/3/delete/", "/dashboard/users/", "/dashboard/users/4/", "/dashboard/partners/",
           "/dashboard/catalogue/categories/", "/dashboard/vouchers/", "/dashboard/reports/")  # fmt: skip
 CLERK = ("UPDATE agentgym_world SET visitor = 2",)
-
-
-@pytest.mark.parametrize("name", checks.names("shop"))
-def test_templates_are_solved_and_don_t_hold_at_reset(name):
-    checks.solved(name)
 
 
 def test_the_same_bytes_twice():

@@ -3,6 +3,7 @@
 from agentgym.environments.web.template import Template
 from agentgym.environments.web.templates import (
     across,
+    across_code,
     book_read,
     book_refuse,
     book_write,
@@ -43,6 +44,7 @@ _MODULES = (
     issues,
     wiki,
     code,
+    across_code,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)

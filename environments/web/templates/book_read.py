@@ -140,9 +140,12 @@ def _solve_dearer(guide: Guide, notes: Notes) -> Action:
 
 
 def _largest_order(world: World, rng: np.random.Generator) -> Draft:
-    contact = world.one(rng, _WITH_ORDERS)
-    own = [row for row in world.rows(_TOTALS) if row["contact"] == contact["id"]]
-    best = max(own, key=lambda row: (row["total"], row["id"]))
+    while True:
+        contact = world.one(rng, _WITH_ORDERS)
+        own = [row for row in world.rows(_TOTALS) if row["contact"] == contact["id"]]
+        best = max(own, key=lambda row: row["total"])
+        if sum(row["total"] == best["total"] for row in own) == 1:
+            break
     goal = Goal(
         answer=Answer("number", best["id"]),
         route=(_contact_place(contact["id"]),),

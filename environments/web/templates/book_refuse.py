@@ -20,10 +20,6 @@ _ORDERS = (
 )
 
 
-def _report(reason: str, words: str) -> Action:
-    return Action("report_infeasible", {"reason": f"{reason}: {words}"})
-
-
 def _stranger(world: World, rng: np.random.Generator) -> Draft:
     name = _STRANGERS[int(rng.integers(len(_STRANGERS)))]
     what = ("phone number", "e-mail address", "company")[int(rng.integers(3))]
@@ -36,7 +32,7 @@ def _stranger(world: World, rng: np.random.Generator) -> Draft:
 def _solve_stranger(guide: Guide, notes: Notes) -> Action:
     values = {"Search": notes["name"], "City": "Any", "Category": "Any"}
     shown = guide.listed("Contacts", "/contacts", values, {"q": notes["name"], "city": "", "category": ""})
-    return shown or _report("not_found", f"there is no contact {notes['name']}.")
+    return shown or guide.report("not_found", f"there is no contact {notes['name']}.")
 
 
 def _shipped(world: World, rng: np.random.Generator) -> Draft:
@@ -50,12 +46,8 @@ def _shipped(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _solve_shipped(guide: Guide, notes: Notes) -> Action:
-    there = guide.order(notes["id"], notes["name"])
-    if there is not None:
-        return there
-    if not guide.path.endswith("/cancel"):
-        return guide.click("link", "Cancel this order") or guide.section("Orders")
-    return _report("not_allowed", "the order was shipped.")
+    there = guide.cancelling(notes["id"], notes["name"])
+    return there or guide.report("not_allowed", "the order was shipped.")
 
 
 def _has_orders(world: World, rng: np.random.Generator) -> Draft:
@@ -69,12 +61,8 @@ def _has_orders(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _solve_has_orders(guide: Guide, notes: Notes) -> Action:
-    there = guide.contact(notes["name"], notes["id"])
-    if there is not None:
-        return there
-    if not guide.path.endswith("/delete"):
-        return guide.click("link", "Delete") or guide.section("Contacts")
-    return _report("not_allowed", "the contact has orders.")
+    there = guide.contact_page(notes["name"], notes["id"], "delete")
+    return there or guide.report("not_allowed", "the contact has orders.")
 
 
 def _ask_cancel(world: World, rng: np.random.Generator) -> Draft:
@@ -102,12 +90,7 @@ def _solve_ask_cancel(guide: Guide, notes: Notes) -> Action:
         return guide.order(notes["id"], notes["name"]) or guide.answer(f"Shall I cancel order {notes['id']}?")
     if not notes["agrees"]:
         return guide.order(notes["id"], notes["name"]) or guide.answer("done")
-    there = guide.order(notes["id"], notes["name"])
-    if there is not None:
-        return there
-    if guide.path.endswith("/cancel"):
-        return guide.click("button", "Cancel order") or guide.away()
-    return guide.click("link", "Cancel this order") or guide.section("Orders")
+    return guide.cancelling(notes["id"], notes["name"]) or guide.click("button", "Cancel order") or guide.away()
 
 
 TEMPLATES = (

@@ -109,12 +109,7 @@ def _solve_change_contact(guide: Guide, notes: Notes) -> Action:
 
 
 def _edit_contact(guide: Guide, notes: Notes, values: Mapping[str, Any]) -> Action:
-    there = guide.contact(notes["name"], notes["id"])
-    if there is not None:
-        return there
-    if guide.path != f"/contacts/{notes['id']}/edit":
-        return guide.click("link", "Edit") or guide.click("link", "Keep it") or guide.section("Contacts")
-    return guide.fill_in(values, "Save changes")
+    return guide.contact_page(notes["name"], notes["id"], "edit") or guide.fill_in(values, "Save changes")
 
 
 def _subscribe(world: World, rng: np.random.Generator) -> Draft:
@@ -153,12 +148,8 @@ def _delete_contact(world: World, rng: np.random.Generator) -> Draft:
 def _solve_delete_contact(guide: Guide, notes: Notes) -> Action:
     if guide.sent("contact", notes["id"]):
         return _done(guide)
-    there = guide.contact(notes["name"], notes["id"])
-    if there is not None:
-        return there
-    if guide.path.endswith("/delete"):
-        return guide.click("button", "Delete contact") or guide.away()
-    return guide.click("link", "Delete") or guide.section("Contacts")
+    there = guide.contact_page(notes["name"], notes["id"], "delete")
+    return there or guide.click("button", "Delete contact") or guide.away()
 
 
 # ------------------------------------------------------------------ orders

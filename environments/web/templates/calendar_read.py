@@ -127,7 +127,8 @@ def _some_day(world: World, rng: np.random.Generator) -> date:
 
 
 def _count(world: World, rng: np.random.Generator) -> Draft:
-    event = pick(rng, [row for row in world.rows(_ONCE) if row["day"] > today(world).isoformat()])
+    shown = (today(world) + timedelta(days=6)).isoformat()  # on the first page, where nothing has to be looked up
+    event = pick(rng, [row for row in world.rows(_ONCE) if row["day"] > shown])
     day = date.fromisoformat(event["day"])
     everything = occurrences(world.rows("SELECT * FROM event ORDER BY id"), (), day, day)
     goal = Goal(
@@ -146,13 +147,13 @@ def _solve_count(guide: CalendarGuide, notes: Notes) -> Action:
 
 
 def _first_free(world: World, rng: np.random.Generator) -> Draft:
-    minutes, days = pick(rng, (60, 90, 120)), [today(world) + timedelta(days=i) for i in range(2, 30)]
+    minutes, days = pick(rng, (60, 90, 120)), [today(world) + timedelta(days=i) for i in range(6, 30)]
     busy_days = [day for day in days if any(item.start < 10 * 60 for item in busy(world, day))] or days[:1]
     day = pick(rng, busy_days)
     start = time_words(gaps(busy(world, day), minutes)[0][0])
     fields = {"day": day.isoformat(), "minutes": str(minutes)}
     goal = Goal(
-        answer=Answer("text", start), route=(Place("/free", fields, _HOST),), evidence=(whole_day(day),), must_see=True
+        answer=Answer("time", start), route=(Place("/free", fields, _HOST),), evidence=(whole_day(day),), must_see=True
     )
     text = (
         f"From when on do I have {minutes} minutes free on {day.isoformat()}, between 08:00 and 18:00 and as early as"

@@ -19,7 +19,6 @@ from agentgym.environments.web.template import Draft, Template
 Notes = Mapping[str, Any]
 
 _HOST = "code.test"
-_VALUES = "SELECT * FROM agentgym_constant ORDER BY repo, path, name"
 _COMMITS = "SELECT * FROM agentgym_commit ORDER BY id"
 
 
@@ -39,15 +38,43 @@ class CodeGuide(KitGuide):
         there = self.repository(name) or self.link_to(target) or self.link_to(f"/{name}/blob/main/{path}")
         return there or self.link_to(folder) or self.link_to(f"/{name}/") or self.away()
 
+    def commit(self, name: str, said: str) -> Action | None:
+        """Opens lists of a repository's commits; None once the one that reads like this was seen."""
+        if said in self.seen:
+            return None
+        there = self.link_to(f"/{name}/tree/main/?page=1") if self.path == f"/{name}/" else self.link_to(f"/{name}/")
+        return there or self.away()
 
-def _file(row: Mapping[str, Any], view: str = "blob") -> Place:
+
+def values_of(world: World) -> list[dict[str, Any]]:
+    """Constants of the source files: repository, path, name, value."""
+    return world.rows("SELECT * FROM agentgym_constant ORDER BY repo, path, name")
+
+
+def newest(world: World, repo: str) -> dict[str, Any]:
+    """The newest commit of a repository."""
+    return world.rows("SELECT * FROM agentgym_commit WHERE repo = ? ORDER BY id DESC", repo)[0]
+
+
+def repositories(world: World) -> list[str]:
+    """Names of the repositories."""
+    return [row["name"] for row in world.rows("SELECT name FROM agentgym_repo ORDER BY name")]
+
+
+def said_of(row: Mapping[str, Any]) -> str:
+    """What a list of commits shows of one."""
+    return f"{row['message']} {row['author']}"
+
+
+def file_place(row: Mapping[str, Any], view: str = "blob") -> Place:
+    """The page of a file, or of its history (``tree``)."""
     return Place(f"/{row['repo']}/{view}/main/{row['path']}", {}, _HOST)
 
 
 def _constant(world: World, rng: np.random.Generator) -> Draft:
-    row = pick(rng, world.rows(_VALUES))
+    row = pick(rng, values_of(world))
     goal = Goal(
-        answer=Answer("number", row["value"]), route=(_file(row),), evidence=(f"{row['name']} = {row['value']}",),
+        answer=Answer("number", row["value"]), route=(file_place(row),), evidence=(f"{row['name']} = {row['value']}",),
         must_see=True,
     )  # fmt: skip
     text = (
@@ -61,25 +88,21 @@ def _solve_file(guide: CodeGuide, notes: Notes) -> Action:
     return guide.file(notes["repo"], notes["path"]) or guide.answer(notes["answer"])
 
 
-def _commit(world: World, rng: np.random.Generator, newest: bool) -> Draft:
-    repo = pick(rng, world.rows("SELECT name FROM agentgym_repo ORDER BY name"))["name"]
-    rows = [row for row in world.rows(_COMMITS) if row["repo"] == repo]
-    row = rows[-1] if newest else pick(rng, [row for row in rows if row["message"].startswith("Add ")])
+def _commit(world: World, rng: np.random.Generator, last: bool) -> Draft:
+    repo = pick(rng, repositories(world))
+    rows = [row for row in world.rows(_COMMITS) if row["repo"] == repo and row["message"].startswith("Add ")]
+    row = newest(world, repo) if last else pick(rng, rows)
     goal = Goal(
         answer=Answer("text", row["author"]), route=(Place(f"/{repo}/", {}, _HOST),),
-        evidence=(f"{row['message']} {row['author']}",), must_see=True,
+        evidence=(said_of(row),), must_see=True,
     )  # fmt: skip
-    what = "has made the newest commit of" if newest else f"has made the commit '{row['message']}' in"
+    what = "has made the newest commit of" if last else f"has made the commit '{row['message']}' in"
     text = f"Who {what} the repository {repo}? Answer with the full name only."
-    return Draft(text, goal, {"repo": repo, "said": f"{row['message']} {row['author']}", "answer": row["author"]})
+    return Draft(text, goal, {"repo": repo, "said": said_of(row), "answer": row["author"]})
 
 
 def _solve_commit(guide: CodeGuide, notes: Notes) -> Action:
-    if notes["said"] in guide.seen:
-        return guide.answer(notes["answer"])
-    if guide.path == f"/{notes['repo']}/":
-        return guide.link_to(f"/{notes['repo']}/tree/main/?page=1") or guide.away()
-    return guide.link_to(f"/{notes['repo']}/") or guide.away()
+    return guide.commit(notes["repo"], notes["said"]) or guide.answer(notes["answer"])
 
 
 def _changes(world: World, rng: np.random.Generator) -> Draft:
@@ -88,7 +111,7 @@ def _changes(world: World, rng: np.random.Generator) -> Draft:
     named = [item for item in world.rows(_COMMITS) if item["repo"] == row["repo"]]
     found = [item for item in named if item["message"] == f"Add {module}" or f" of {module} to " in item["message"]]
     goal = Goal(
-        answer=Answer("number", len(found)), route=(_file(row, "tree"),), must_see=True,
+        answer=Answer("number", len(found)), route=(file_place(row, "tree"),), must_see=True,
         evidence=tuple(f"{item['message']} {item['author']}" for item in found),
     )  # fmt: skip
     text = (
@@ -102,8 +125,9 @@ def _solve_history(guide: CodeGuide, notes: Notes) -> Action:
     return guide.file(notes["repo"], notes["path"], "tree") or guide.answer(notes["answer"])
 
 
-def _larger(world: World, rng: np.random.Generator) -> Draft:
-    rows = world.rows(_VALUES)
+def two_files(world: World, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Two values of a constant in different files: the larger one, then both in random order."""
+    rows = values_of(world)
     pairs = [
         (one, two)
         for one in rows
@@ -111,10 +135,17 @@ def _larger(world: World, rng: np.random.Generator) -> Draft:
         if (one["repo"], one["name"]) == (two["repo"], two["name"]) and one["value"] > two["value"]
     ]
     one, two = pick(rng, pairs)
-    first, second = (one, two) if rng.integers(2) else (two, one)
+    return (one, one, two) if rng.integers(2) else (one, two, one)
+
+
+def _larger(world: World, rng: np.random.Generator) -> Draft:
+    one, first, second = two_files(world, rng)
     shown = [f"{row['name']} = {row['value']}" for row in (first, second)]
     goal = Goal(
-        answer=Answer("text", one["path"]), route=(_file(first), _file(second)), evidence=tuple(shown), must_see=True
+        answer=Answer("text", one["path"]),
+        route=(file_place(first), file_place(second)),
+        evidence=tuple(shown),
+        must_see=True,
     )
     text = (
         f"In the repository {one['repo']}, which file has the larger {one['name']}, {first['path']} or"
@@ -132,19 +163,21 @@ def _solve_larger(guide: CodeGuide, notes: Notes) -> Action:
 
 
 def _show(world: World, rng: np.random.Generator) -> Draft:
-    row = pick(rng, world.rows(_VALUES))
-    place = _file(row, "tree")
-    goal = Goal(route=(_file(row), place), final=place)
+    row = pick(rng, values_of(world))
+    place = file_place(row, "tree")
+    goal = Goal(route=(file_place(row), place), final=place)
     text = f"Show the history of {row['path']} in the repository {row['repo']}, and answer done while it is shown."
     return Draft(text, goal, {"repo": row["repo"], "path": row["path"], "answer": "done"})
 
 
 def _absent(world: World, rng: np.random.Generator) -> Draft:
     row = pick(rng, world.rows("SELECT DISTINCT repo, path FROM agentgym_constant ORDER BY repo, path"))
-    known = {item["name"] for item in world.rows(_VALUES) if (item["repo"], item["path"]) == (row["repo"], row["path"])}
+    known = {item["name"] for item in values_of(world) if (item["repo"], item["path"]) == (row["repo"], row["path"])}
     name = pick(rng, [item for item in CONSTANTS if item not in known])
     module = row["path"].rpartition("/")[2].removesuffix(".py")
-    goal = Goal(infeasible="not_found", evidence=(f'"""The {module} part."""',), must_see=True, route=(_file(row),))
+    goal = Goal(
+        infeasible="not_found", evidence=(f'"""The {module} part."""',), must_see=True, route=(file_place(row),)
+    )
     text = (
         f"Which value does {name} have in {row['path']} of the repository {row['repo']}? Answer with the number only."
     )
@@ -160,8 +193,8 @@ _code = partial(Template, sites=("code",), guide=CodeGuide)
 
 TEMPLATES = (
     _code("code-constant", "look up", 0.3, _constant, _solve_file),
-    _code("code-newest", "look up", 0.2, partial(_commit, newest=True), _solve_commit),
-    _code("code-who-added", "look up", 0.3, partial(_commit, newest=False), _solve_commit, held_out=True),
+    _code("code-newest", "look up", 0.2, partial(_commit, last=True), _solve_commit),
+    _code("code-who-added", "look up", 0.3, partial(_commit, last=False), _solve_commit, held_out=True),
     _code("code-changes", "navigate", 0.4, _changes, _solve_history),
     _code("code-larger", "compare", 0.5, _larger, _solve_larger),
     _code("code-show", "navigate", 0.3, _show, _solve_history),

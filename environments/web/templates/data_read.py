@@ -190,7 +190,7 @@ def _write(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _solve_write(guide: DataGuide, notes: Notes) -> Action:
-    reason = Action("report_infeasible", {"reason": "not_supported: the data can only be read."})
+    reason = guide.report("not_supported", "the data can only be read.")
     return guide.station(notes["name"], notes["key"]) or reason
 
 
@@ -205,7 +205,7 @@ def _nowhere(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _solve_nowhere(guide: DataGuide, notes: Notes) -> Action:
-    reason = Action("report_infeasible", {"reason": f"not_found: there is no station {notes['name']}."})
+    reason = guide.report("not_found", f"there is no station {notes['name']}.")
     return guide.filtered(name=notes["name"]) or reason
 
 

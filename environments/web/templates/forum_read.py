@@ -115,7 +115,7 @@ def _locked(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _solve_locked(guide: ForumGuide, notes: Notes) -> Action:
-    reason = Action("report_infeasible", {"reason": "not_allowed: the topic is locked."})
+    reason = guide.report("not_allowed", "the topic is locked.")
     return guide.topic(notes["path"]) or reason
 
 
@@ -130,7 +130,7 @@ def _nothing(world: World, rng: np.random.Generator) -> Draft:
 
 def _solve_nothing(guide: ForumGuide, notes: Notes) -> Action:
     if guide.path == "/search/" and guide.query.get("q") == notes["thing"]:
-        return Action("report_infeasible", {"reason": f"not_found: nobody writes about a {notes['thing']}."})
+        return guide.report("not_found", f"nobody writes about a {notes['thing']}.")
     return guide.put("q", notes["thing"]) or guide.click("button", "Search") or guide.away()
 
 

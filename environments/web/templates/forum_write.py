@@ -28,6 +28,7 @@ _OWN = (
     " JOIN forum_conversation_topic t ON t.id = p.topic_id JOIN forum_forum f ON f.id = t.forum_id"
     " WHERE p.poster_id = 1 AND p.approved AND t.status = 0 AND p.id <> t.first_post_id"
 )
+_MINE = {"poster_id": 1, "approved": 1, "enable_signature": 1}
 
 
 def _done(guide: ForumGuide) -> Action:
@@ -45,9 +46,12 @@ def _reply(world: World, rng: np.random.Generator) -> Draft:
     rows = open_topics(world)
     row = rows[int(rng.integers(len(rows)))]
     words = _TEXTS[int(rng.integers(len(_TEXTS)))]
-    values = {"topic_id": row["id"], "content": words, "poster_id": 1, "approved": 1}
+    values = {"topic_id": row["id"], "subject": f"Re: {row['subject']}", "content": words, **_MINE}
     goal = Goal(wants=(Want("forum_conversation_post", "add", values),), route=_route(row))
-    text = f"Reply to the topic '{row['subject']}' in the forum {row['forum']}: '{words}'"
+    text = (
+        f"Reply to the topic '{row['subject']}' in the forum {row['forum']}: '{words}' Leave all else in the form as it"
+        " is."
+    )
     return Draft(text, goal, {"path": topic_path(row), "page": "post/create/", "form": {"content": words}})
 
 
@@ -74,11 +78,14 @@ def _new_topic(world: World, rng: np.random.Generator) -> Draft:
     goal = Goal(
         wants=(
             Want("forum_conversation_topic", "add", {"subject": subject, "forum_id": row["forum_id"], "poster_id": 1}),
-            Want("forum_conversation_post", "add", {"subject": subject, "content": words, "poster_id": 1}),
+            Want("forum_conversation_post", "add", {"subject": subject, "content": words, **_MINE}),
         ),
         route=(Place(forum_path(row), {}), Place(f"{forum_path(row)}topic/create/", {})),
     )
-    text = f"Start a topic in the forum {row['forum']} with the subject '{subject}' and the message '{words}'"
+    text = (
+        f"Start a topic in the forum {row['forum']} with the subject '{subject}' and the message '{words}'. Leave"
+        " all else in the form as it is."
+    )
     return Draft(text, goal, {"forum": forum_path(row), "form": {"subject": subject, "content": words}})
 
 

@@ -19,7 +19,7 @@ from agentgym.environments.web.template import Draft, Template
 Notes = Mapping[str, Any]
 
 _HOST = "issues.test"
-_ISSUES = (
+ISSUES = (
     "SELECT id, _title AS title, _priority AS priority, _status AS status, _assignedto AS assignedto,"
     " _creator AS creator, _creation AS creation FROM _issue ORDER BY id"
 )
@@ -55,11 +55,13 @@ class IssuesGuide(KitGuide):
         return None if here else self.link_to(address) or self.away()
 
 
-def _issue_place(key: int) -> Place:
+def issue_place(key: int) -> Place:
+    """The page of an issue."""
     return Place(f"/issue{key}", {}, _HOST)
 
 
-def _me(world: World) -> int:
+def me(world: World) -> int:
+    """The visitor's key."""
     row = world.rows("SELECT _user.id FROM _user JOIN agentgym_world ON _username = visitor")[0]
     return int(row["id"])
 
@@ -73,7 +75,7 @@ def _detail(world: World, rng: np.random.Generator) -> Draft:
     name, value = row["name"], row["value"]
     kind: Any = "number" if name == "count" else "text"
     goal = Goal(
-        answer=Answer(kind, int(value) if name == "count" else value), route=(_issue_place(row["issue"]),),
+        answer=Answer(kind, int(value) if name == "count" else value), route=(issue_place(row["issue"]),),
         evidence=(_SAID[name].format(value),), must_see=True,
     )  # fmt: skip
     text = f"{_FACTS[name].format(title=row['title'])} It is issue {row['issue']}."
@@ -85,12 +87,12 @@ def _solve_detail(guide: IssuesGuide, notes: Notes) -> Action:
 
 
 def _older(world: World, rng: np.random.Generator) -> Draft:
-    one, two = sample(rng, world.rows(_ISSUES), 2)
+    one, two = sample(rng, world.rows(ISSUES), 2)
     best = min(one, two, key=lambda row: row["creation"])
     shown = [_created(row) for row in (one, two)]
     goal = Goal(
         answer=Answer("text", PRIORITIES[best["priority"] - 1]),
-        route=(_issue_place(one["id"]), _issue_place(two["id"])), evidence=tuple(shown), must_see=True,
+        route=(issue_place(one["id"]), issue_place(two["id"])), evidence=tuple(shown), must_see=True,
     )  # fmt: skip
     text = (
         f"Take the older one of the issues '{one['title']}' ({one['id']}) and '{two['title']}' ({two['id']}), by the"
@@ -132,27 +134,27 @@ def _solve_count(guide: IssuesGuide, notes: Notes) -> Action:
 # ------------------------------------------------------------------ writing
 
 
-def _noted(world: World, row: Mapping[str, Any], text: str) -> tuple[Want, ...]:
+def noted(world: World, row: Mapping[str, Any], text: str) -> tuple[Want, ...]:
     """A message about an issue, and the status that follows from it."""
-    said = Want("message", "add", {"issue": row["id"], "author": _me(world), "text": text})
+    said = Want("message", "add", {"issue": row["id"], "author": me(world), "text": text})
     if row["status"] not in _REOPENED:
         return (said,)
     return said, Want("issue", "change", {"status": _CHATTING}, row["id"])
 
 
 def _comment(world: World, rng: np.random.Generator) -> Draft:
-    row, text = pick(rng, world.rows(_ISSUES)), pick(rng, _COMMENTS)
-    goal = Goal(wants=_noted(world, row, text), route=(_issue_place(row["id"]),))
+    row, text = pick(rng, world.rows(ISSUES)), pick(rng, _COMMENTS)
+    goal = Goal(wants=noted(world, row, text), route=(issue_place(row["id"]),))
     task = f"Add the note '{text}' to the issue '{row['title']}' ({row['id']}). Set no status; the tracker does."
     return Draft(task, goal, {"id": row["id"], "form": {"@note": text}, "table": "message"})
 
 
 def _edit(world: World, rng: np.random.Generator) -> Draft:
-    row = pick(rng, world.rows(_ISSUES))
+    row = pick(rng, world.rows(ISSUES))
     user = pick(rng, [item for item in world.rows(_USERS) if item["id"] != row["assignedto"]])
     priority = pick(rng, [number for number in range(1, 6) if number != row["priority"]])
     values = {"assignedto": user["id"], "priority": priority}
-    goal = Goal(wants=(Want("issue", "change", values, row["id"]),), route=(_issue_place(row["id"]),))
+    goal = Goal(wants=(Want("issue", "change", values, row["id"]),), route=(issue_place(row["id"]),))
     name = PRIORITIES[priority - 1]
     task = f"Assign the issue '{row['title']}' ({row['id']}) to {user['name']} and set its priority to {name}."
     form = {"priority": name, "assignedto": user["name"]}
@@ -160,9 +162,9 @@ def _edit(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _resolve(world: World, rng: np.random.Generator) -> Draft:
-    row = pick(rng, [item for item in world.rows(_ISSUES) if item["status"] != 8])
+    row = pick(rng, [item for item in world.rows(ISSUES) if item["status"] != 8])
     wants = (Want("issue", "change", {"status": 8}, row["id"]),)
-    goal = Goal(wants=wants, route=(_issue_place(row["id"]),))
+    goal = Goal(wants=wants, route=(issue_place(row["id"]),))
     task = f"The issue '{row['title']}' ({row['id']}) is done: set its status to resolved, without a note."
     return Draft(task, goal, {"id": row["id"], "form": {"status": "resolved"}, "table": "issue"})
 
@@ -181,7 +183,7 @@ def _create(world: World, rng: np.random.Generator) -> Draft:
     values = {"title": title, "priority": number, "status": 1, "assignedto": None}
     wants = (
         Want("issue", "add", values),
-        Want("message", "add", {"author": _me(world), "text": text}),
+        Want("message", "add", {"author": me(world), "text": text}),
         Want("issue_keyword", "add", {"keyword": keyword["id"]}),
     )
     goal = Goal(wants=wants, route=(Place("/issue", {"@template": "item"}, _HOST),))
@@ -207,7 +209,7 @@ def _remove(world: World, rng: np.random.Generator) -> Draft:
         " issue_messages.nodeid) AND _status NOT IN (1, 7, 8) ORDER BY linkid"
     )
     row = pick(rng, rows)
-    goal = Goal(wants=(Want("message", "delete", {}, row["msg"]),), route=(_issue_place(row["issue"]),))
+    goal = Goal(wants=(Want("message", "delete", {}, row["msg"]),), route=(issue_place(row["issue"]),))
     task = f"Remove the message msg{row['msg']} from the issue '{row['title']}' ({row['issue']})."
     return Draft(task, goal, {"id": row["issue"], "msg": row["msg"]})
 
@@ -248,8 +250,8 @@ def _solve_taken(guide: IssuesGuide, notes: Notes) -> Action:
 
 
 def _ask(world: World, rng: np.random.Generator) -> Draft:
-    row, agrees = pick(rng, [item for item in world.rows(_ISSUES) if item["status"] != 2]), bool(rng.integers(2))
-    place = _issue_place(row["id"])
+    row, agrees = pick(rng, [item for item in world.rows(ISSUES) if item["status"] != 2]), bool(rng.integers(2))
+    place = issue_place(row["id"])
     goal = Goal(
         wants=(Want("issue", "change", {"status": 2}, row["id"]),) if agrees else (),
         confirm="Yes, defer it." if agrees else "No, it has to be done now.", route=(place,), visited=(place,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,22 @@ def nearest(world: World, start: Mapping[str, Any], category: str) -> list[dict[
     return sorted(found, key=lambda row: metres[row["junction"]])
 
 
+def start_and_nearest(
+    world: World, rng: np.random.Generator, categories: Sequence[str]
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """A place, a category, and which of that is nearest to it: there is no other at the same distance."""
+    while True:
+        start, category = pick(rng, world.rows(_PLACES)), pick(rng, categories)
+        if is_alone(world, start, found := nearest(world, start, category)):
+            return start, category, found[0]
+
+
+def is_alone(world: World, start: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the first of what ``nearest`` has found is nearer than the second."""
+    metres = metres_from(world, start["junction"])
+    return len(found) < 2 or metres[found[0]["junction"]] < metres[found[1]["junction"]]
+
+
 # ------------------------------------------------------------------ one place
 
 
@@ -68,7 +84,7 @@ def _closing(world: World, rng: np.random.Generator) -> Draft:
     row = pick(rng, rows)
     day = WEEKDAYS[row["weekday"]]
     goal = Goal(
-        answer=Answer("text", row["closes"]), route=(place_page(row["id"]),), must_see=True,
+        answer=Answer("time", row["closes"]), route=(place_page(row["id"]),), must_see=True,
         evidence=(f"{day} | {row['opens']} to {row['closes']}", f"heading '{row['name']}'"),
     )  # fmt: skip
     text = f"When does {row['name']} close on a {day}? Answer with the time only, as 17:30."
@@ -83,8 +99,7 @@ def _read(guide: MapGuide, notes: Notes) -> Action:
 
 
 def _nearest(world: World, rng: np.random.Generator) -> Draft:
-    start, category = pick(rng, world.rows(_PLACES)), pick(rng, CATEGORIES[:8])
-    best = nearest(world, start, category)[0]
+    start, category, best = start_and_nearest(world, rng, CATEGORIES[:8])
     query = {"near": str(start["id"]), "category": category, "sort": "distance"}
     goal = Goal(
         answer=Answer("text", best["name"]), route=(place_page(start["id"]), Place("/places", query, _HOST)),

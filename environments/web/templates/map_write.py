@@ -15,7 +15,7 @@ from agentgym.environments.web.sites.kit.world import pick
 from agentgym.environments.web.sites.map.world import CATEGORIES, LISTS
 from agentgym.environments.web.sites.world import World
 from agentgym.environments.web.template import Draft, Template
-from agentgym.environments.web.templates.map_read import nearest, place_page
+from agentgym.environments.web.templates.map_read import place_page, start_and_nearest
 
 Notes = Mapping[str, Any]
 
@@ -52,12 +52,7 @@ def _save(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _save_nearest(world: World, rng: np.random.Generator) -> Draft:
-    start, category, name = (
-        pick(rng, world.rows("SELECT * FROM place ORDER BY id")),
-        pick(rng, CATEGORIES[:6]),
-        LISTS[1],
-    )
-    best = nearest(world, start, category)[0]
+    (start, category, best), name = start_and_nearest(world, rng, CATEGORIES[:6]), LISTS[1]
     gone = (f"DELETE FROM saved WHERE place = {best['id']}",)
     query = {"near": str(start["id"]), "category": category, "sort": "distance"}
     goal = Goal(

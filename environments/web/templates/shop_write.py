@@ -16,6 +16,7 @@ Notes = Mapping[str, Any]
 
 _BASKET = 1  # of the visitor
 _ADDRESSES = "SELECT * FROM address_useraddress WHERE user_id = 1 ORDER BY id"
+_LEFT_OUT = dict.fromkeys(("title", "line2", "line3", "state", "phone_number", "notes"), "")
 _STREETS = ("Quarry Road", "Union Square", "Velvet Lane", "Tanner Alley", "Rose Court")
 _TOWNS = ("Ashbourne", "Millford", "Oakdale", "Stanton", "Westlake")
 _NAMES = (("Vera", "Lindqvist"), ("Simon", "Okafor"), ("Tessa", "Moreno"), ("Yusuf", "Arslan"))
@@ -96,7 +97,7 @@ _STEPS = ("shipping-address", "preview")
 
 
 def _order_wants(row: dict[str, Any], address: dict[str, Any]) -> tuple[Want, ...]:
-    place = {"line1": address["line1"], "line4": address["line4"], "postcode": address["postcode"]}
+    place = {key: address[key] for key in ("first_name", "last_name", "line1", "line4", "postcode")}
     return (
         Want("order_order", "add", {"user_id": 1, "total_incl_tax": row["price"], "status": "Pending"}),
         Want("order_line", "add", {"product_id": row["id"], "quantity": 1}),
@@ -128,7 +129,7 @@ def _add_address(world: World, rng: np.random.Generator) -> Draft:
     town, code = _TOWNS[int(rng.integers(len(_TOWNS)))], str(int(rng.integers(10_000, 99_999)))
     values = {"first_name": first, "last_name": last, "line1": line, "line4": town, "postcode": code}
     goal = Goal(
-        wants=(Want("address_useraddress", "add", {**values, "country_id": "US", "user_id": 1}),),
+        wants=(Want("address_useraddress", "add", {**values, **_LEFT_OUT, "country_id": "US", "user_id": 1}),),
         route=(Place("/accounts/addresses/", {}), Place("/accounts/addresses/add/", {})),
     )
     text = f"Add this address to my address book: {first} {last}, {line}, {town}, {code}, United States."
@@ -264,7 +265,7 @@ def _no_such(world: World, rng: np.random.Generator) -> Draft:
 
 def _solve_no_such(guide: ShopGuide, notes: Notes) -> Action:
     if guide.path == "/search/" and guide.query.get("q") == notes["title"]:
-        return Action("report_infeasible", {"reason": f"not_found: the shop has no {notes['title']}."})
+        return guide.report("not_found", f"the shop has no {notes['title']}.")
     return guide.find_product(notes["title"], "-") or guide.away()
 
 
@@ -283,7 +284,7 @@ def _not_mine(world: World, rng: np.random.Generator) -> Draft:
 
 def _solve_not_mine(guide: ShopGuide, notes: Notes) -> Action:
     if "403 Forbidden" in guide.seen:
-        return Action("report_infeasible", {"reason": "not_allowed: the dashboard is closed to customers."})
+        return guide.report("not_allowed", "the dashboard is closed to customers.")
     return Action("goto", {"url": f"{guide.home}dashboard/catalogue/"})
 
 

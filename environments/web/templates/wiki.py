@@ -19,7 +19,7 @@ from agentgym.environments.web.template import Draft, Template
 Notes = Mapping[str, Any]
 
 _HOST = "wiki.test"
-_PAGES = "SELECT * FROM agentgym_page WHERE name != 'Home' ORDER BY id"
+PAGES = "SELECT * FROM agentgym_page WHERE name != 'Home' ORDER BY id"
 _QUESTIONS = {
     "room": ("In which room is the {}?", "the room", "{}"),
     "code": ("What is the code of the {}?", "the code", "{}"),
@@ -47,7 +47,8 @@ class WikiGuide(KitGuide):
         return self.shown(name) or self.link_to(target) or self.away()
 
 
-def _place(name: str, way: str = "") -> Place:
+def wiki_place(name: str, way: str = "") -> Place:
+    """A page, or one below it."""
     return Place(f"/{name}{way}", {}, _HOST)
 
 
@@ -62,7 +63,7 @@ def _fact(world: World, rng: np.random.Generator) -> Draft:
     row = pick(rng, world.rows("SELECT * FROM agentgym_fact WHERE name != 'member'"))
     question, words, shown = _QUESTIONS[row["name"]]
     goal = Goal(
-        answer=Answer("text", row["value"]), route=(_place(row["page"]),), evidence=(shown.format(row["value"]),),
+        answer=Answer("text", row["value"]), route=(wiki_place(row["page"]),), evidence=(shown.format(row["value"]),),
         must_see=True,
     )  # fmt: skip
     text = f"{question.format(row['page'])} The page {row['page']} says so. Answer with {words} only."
@@ -74,11 +75,11 @@ def _solve_fact(guide: WikiGuide, notes: Notes) -> Action:
 
 
 def _author(world: World, rng: np.random.Generator) -> Draft:
-    page = pick(rng, world.rows(_PAGES))["name"]
+    page = pick(rng, world.rows(PAGES))["name"]
     row = world.rows("SELECT * FROM agentgym_commit WHERE page = ? ORDER BY id DESC", page)[0]
     goal = Goal(
-        answer=Answer("text", row["author"]), route=(_place(page, "/history"),), evidence=(f"link '{row['author']}'",),
-        must_see=True,
+        answer=Answer("text", row["author"]), route=(wiki_place(page, "/history"),),
+        evidence=(f"link '{row['author']}'",), must_see=True,
     )  # fmt: skip
     text = f"Who was the last to change the page {page}? Answer with the full name only."
     return Draft(text, goal, {"page": page, "answer": row["author"]})
@@ -96,8 +97,8 @@ def _lower(world: World, rng: np.random.Generator) -> Draft:
         return _fact(world, rng)
     shown = [f"The limit is {row['value']} a month." for row in (one, two)]
     goal = Goal(
-        answer=Answer("text", best["page"]), route=(_place(one["page"]), _place(two["page"])), evidence=tuple(shown),
-        must_see=True,
+        answer=Answer("text", best["page"]), route=(wiki_place(one["page"]), wiki_place(two["page"])),
+        evidence=tuple(shown), must_see=True,
     )  # fmt: skip
     text = f"Which page names the lower limit, {one['page']} or {two['page']}? Answer with the name of the page only."
     pages = [[row["page"], words] for row, words in zip((one, two), shown, strict=True)]
@@ -156,7 +157,7 @@ def _solve_create(guide: WikiGuide, notes: Notes) -> Action:
 
 
 def _edited(page: str, key: int, text: str, task: str) -> Draft:
-    goal = Goal(wants=(Want("page", "change", {"text": text.rstrip()}, key),), route=(_place(page),))
+    goal = Goal(wants=(Want("page", "change", {"text": text.rstrip()}, key),), route=(wiki_place(page),))
     return Draft(task, goal, {"page": page, "text": text.rstrip()})
 
 
@@ -175,7 +176,7 @@ def _change(world: World, rng: np.random.Generator) -> Draft:
 
 
 def _append(world: World, rng: np.random.Generator) -> Draft:
-    row, line = pick(rng, world.rows(_PAGES)), pick(rng, _TEXTS)
+    row, line = pick(rng, world.rows(PAGES)), pick(rng, _TEXTS)
     task = f"Add a paragraph at the end of the page {row['name']}, after an empty line: {line}"
     return _edited(row["name"], row["id"], f"{_text(row)}\n\n{line}", task)
 
@@ -187,9 +188,9 @@ def _solve_edit(guide: WikiGuide, notes: Notes) -> Action:
 
 
 def _rename(world: World, rng: np.random.Generator) -> Draft:
-    row, name = pick(rng, world.rows(_PAGES)), pick(rng, _NEW)
+    row, name = pick(rng, world.rows(PAGES)), pick(rng, _NEW)
     wants = (Want("page", "delete", {}, row["id"]), Want("page", "add", {"name": name, "text": _text(row)}))
-    goal = Goal(wants=wants, route=(_place(row["name"]), _place(row["name"], "/rename")))
+    goal = Goal(wants=wants, route=(wiki_place(row["name"]), wiki_place(row["name"], "/rename")))
     task = f"Rename the page {row['name']} to {name}; leave the links to it as they are."
     return Draft(task, goal, {"page": row["name"], "name": name})
 
@@ -204,9 +205,10 @@ def _solve_rename(guide: WikiGuide, notes: Notes) -> Action:
 
 
 def _delete(world: World, rng: np.random.Generator) -> Draft:
-    row = pick(rng, world.rows(_PAGES))
+    row = pick(rng, world.rows(PAGES))
     goal = Goal(
-        wants=(Want("page", "delete", {}, row["id"]),), route=(_place(row["name"]), _place(row["name"], "/delete"))
+        wants=(Want("page", "delete", {}, row["id"]),),
+        route=(wiki_place(row["name"]), wiki_place(row["name"], "/delete")),
     )
     return Draft(f"Delete the page {row['name']}.", goal, {"page": row["name"]})
 
@@ -218,7 +220,7 @@ def _solve_delete(guide: WikiGuide, notes: Notes) -> Action:
 
 
 def _missing(world: World, rng: np.random.Generator) -> Draft:
-    known = {row["name"] for row in world.rows(_PAGES)}
+    known = {row["name"] for row in world.rows(PAGES)}
     name = pick(rng, [name for name in DEVICES if name not in known])
     goal = Goal(infeasible="not_found", evidence=("404 Page not found",), must_see=True, route=())
     text = f"What is the code of the {name}? Its page is http://wiki.test/{name}. Answer with the code only."
@@ -232,11 +234,11 @@ def _solve_missing(guide: WikiGuide, notes: Notes) -> Action:
 
 
 def _ask(world: World, rng: np.random.Generator) -> Draft:
-    row, agrees = pick(rng, world.rows(_PAGES)), bool(rng.integers(2))
+    row, agrees = pick(rng, world.rows(PAGES)), bool(rng.integers(2))
     goal = Goal(
         wants=(Want("page", "delete", {}, row["id"]),) if agrees else (),
         confirm="Yes, delete it." if agrees else "No, somebody still needs it.",
-        route=(_place(row["name"]),), visited=(_place(row["name"], "/history"),),
+        route=(wiki_place(row["name"]),), visited=(wiki_place(row["name"], "/history"),),
     )  # fmt: skip
     task = (
         f"Perhaps nobody needs the page {row['name']}. Look at its history, ask me whether to delete the page, and do"
