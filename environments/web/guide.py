@@ -11,7 +11,7 @@ from agentgym.core.actions import Action
 from agentgym.environments.web.goals import place_of
 from agentgym.environments.web.sites.changes import Change
 from agentgym.tools.browser.browser import Browser, Page
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import option_label, options
 from agentgym.tools.browser.names import Namer
 from agentgym.tools.browser.roles import input_type, role_of

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from agentgym.core.actions import clip
 from agentgym.tools.browser import forms
-from agentgym.tools.browser.dom import Document, Element
+from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, quoted
 from agentgym.tools.browser.roles import TEXT_ENTRY, input_type, role_of

@@ -14,7 +14,8 @@ from agentgym.core.errors import Boundary, Fault
 from agentgym.tools.browser import engine, page_scripts
 from agentgym.tools.browser.arrival import Arrival, read_error
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
-from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element, from_live, parse_html
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, from_live, parse_html
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown

@@ -176,7 +176,8 @@ def imports(sheet: str) -> tuple[str, ...]:
         if node.type != "at-rule" or node.lower_at_keyword not in ("import", "charset", "layer"):
             break
         if node.lower_at_keyword == "import":
-            first, *rest = [token for token in node.prelude if token.type != "whitespace"] or [None]
+            tokens: list[Any] = [token for token in node.prelude if token.type != "whitespace"] or [None]
+            first, *rest = tokens
             if getattr(first, "lower_name", "") == "url":
                 first = next((token for token in first.arguments if token.type == "string"), None)
             if first is not None and first.type in ("string", "url") and _media(rest):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agentgym.tools.browser.amounts import EXAMPLES, fitted, out_of_range, well_formed
-from agentgym.tools.browser.dom import Document, Element
+from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.names import squeeze
 from agentgym.tools.browser.patterns import fits
 from agentgym.tools.browser.roles import input_type

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import tinycss2
 
 if TYPE_CHECKING:
-    from agentgym.tools.browser.dom import Element
+    from agentgym.tools.browser.element import Element
 
 Piece = str | tuple[Any, ...]
 Content = str | tuple[Piece, ...]

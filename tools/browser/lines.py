@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agentgym.tools.browser.dom import Document, Element
+from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import Controls, disabled, option_label, options
 from agentgym.tools.browser.names import Namer, folds, hidden, transformed
 from agentgym.tools.browser.roles import TEXT_ENTRY, WIDGETS, actionable, input_type, role_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from agentgym.tools.browser.dom import Document, Element
+from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.roles import NAMED_FROM_CONTENT, WIDGETS, input_type, role_of
 
 MAX_GATHERED = 300_000

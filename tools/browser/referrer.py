@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from agentgym.tools.browser.dom import Document, Element
+from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.element import Element
 
 
 def origin_of(url: str) -> str:

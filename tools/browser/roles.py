@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.element import Element
 
 _words = str.split
 

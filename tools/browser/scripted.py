@@ -11,7 +11,8 @@ from typing import Any
 
 from agentgym.tools.browser.browser import BLANK, Refused
 from agentgym.tools.browser.chromium import LiveTab
-from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, Element
+from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.page_scripts import AIM, CENTER, CHOOSE, CLICK, FOCUS, SELECT, STANDSTILL, WRITE, reader
 from agentgym.tools.browser.roles import input_type
 from agentgym.tools.browser.wild import WildBrowser

@@ -9,7 +9,8 @@ from functools import lru_cache
 from agentgym.tools.browser import css, forms
 from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
 from agentgym.tools.browser.cookies import CookieJar
-from agentgym.tools.browser.dom import Document, Element, linked_sheets, parse_html
+from agentgym.tools.browser.dom import Document, linked_sheets, parse_html
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import Controls, Value
 from agentgym.tools.browser.lines import View, read
 from agentgym.tools.browser.pages import NotShown, arrive, decoded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentgym.core.actions import Action
 from agentgym.environments.web.guide import Guide
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.element import Element
 
 PRODUCTS = (
     "SELECT p.id, p.title, p.slug, p.upc, p.description, s.price, s.num_in_stock FROM catalogue_product p"

@@ -19,7 +19,7 @@ from agentgym.environments.web.webarena.locator import Node
 from agentgym.environments.web.webarena.tasks import beside
 from agentgym.tools.browser.browser import Refused
 from agentgym.tools.browser.cookies import Cookie
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.page_scripts import CLICK
 from agentgym.tools.browser.scripted import ScriptedBrowser
 from agentgym.tools.browser.text import TextBrowser

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from agentgym.core.errors import Boundary, Fault
 from agentgym.environments.web.webarena.dom import PageDom
 from agentgym.environments.web.webarena.strings import OR, Dialect
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.element import Element
 
 ADMIN = "AGENTGYM_WEBARENA_ADMIN"
 _PUBLISHED_ADMIN = "admin:admin1234"

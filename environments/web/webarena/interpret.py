@@ -10,7 +10,7 @@ from typing import Any
 from agentgym.environments.web.webarena.dom import PageDom
 from agentgym.environments.web.webarena.locator import Node
 from agentgym.tools.browser import forms
-from agentgym.tools.browser.dom import Element
+from agentgym.tools.browser.element import Element
 
 MAX_STEPS = 200_000
 """Parts of an expression that are walked."""
