@@ -11,7 +11,7 @@ from typing import Any
 from agentgym.environments.web.sites.changes import Change, Row
 from agentgym.environments.web.sites.frozen import Frozen
 from agentgym.environments.web.sites.repository import Commit, git_files
-from agentgym.environments.web.sites.wiki import history
+from agentgym.environments.web.sites.wiki import headings, history
 from agentgym.tools.browser.transport import Request, Response, Wsgi
 
 _SETTINGS = {
@@ -59,6 +59,7 @@ class Wiki:
         from jinja2 import ChoiceLoader, FileSystemLoader
 
         history.install()
+        headings.install()
         self._server: Any = otterwiki.server
         loader = self._server.app.jinja_loader
         self._server.app.jinja_loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent / "templates"), loader])
