@@ -18,6 +18,7 @@ _HERE = "agentgym.environments.web.sites.django_site"
 WORLD_TABLE = "agentgym_world"
 """Table with one row: ``now`` (seconds since 1970), ``visitor`` (key of the user who is signed in, or NULL)."""
 _QUIET = ("django_", "auth_permission", "agentgym_")
+_MAX_ADDRESSES = 10_000
 _KNOWN = "known"
 """Cookie of those who were seen before: they are signed in once, and may sign out."""
 _KINDS = {"css": "text/css", "js": "text/javascript", "png": "image/png", "svg": "image/svg+xml", "ico": "image/x-icon"}
@@ -77,6 +78,40 @@ def sign_visitor_in(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return middleware
 
 
+def _remember_addresses() -> None:
+    """Addresses of views are a pure function of name and arguments; pages ask for the same ones over and over."""
+    import django.urls
+
+    slow: Any = django.urls.reverse
+    known: dict[Any, str] = {}
+
+    def reverse(
+        viewname: Any, urlconf: Any = None, args: Any = None, kwargs: Any = None, current_app: Any = None, **more: Any
+    ) -> str:
+        given = (*(args or ()), *(kwargs or {}).values())
+        key = (viewname, urlconf, current_app, *given, *map(type, given), *(kwargs or ()), *more, *more.values())
+        try:
+            found = known.get(key)
+        except TypeError:  # an argument that can't be a key
+            return str(slow(viewname, urlconf, args, kwargs, current_app, **more))
+        if found is None:
+            if len(known) >= _MAX_ADDRESSES:
+                known.clear()
+            found = known[key] = str(slow(viewname, urlconf, args, kwargs, current_app, **more))
+        return found
+
+    django.urls.reverse = reverse  # type: ignore[assignment,unused-ignore]
+
+
+def database() -> sqlite3.Connection:
+    """The connection of this process."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    raw: sqlite3.Connection = connection.connection
+    return raw
+
+
 class DjangoSite:
     """A Django application over a database in memory. See ``inside.Inside``.
 
@@ -103,6 +138,7 @@ class DjangoSite:
         from django.core.wsgi import get_wsgi_application
 
         django_settings.configure(**configured)
+        _remember_addresses()  # before applications take a reference of their own
         django.setup()
         prepared()
         self._frozen = frozen
@@ -112,14 +148,6 @@ class DjangoSite:
         self._app = Wsgi(get_wsgi_application())
         self._static: dict[str, Response] = {}
 
-    @property
-    def _db(self) -> sqlite3.Connection:
-        from django.db import connection
-
-        connection.ensure_connection()
-        raw: sqlite3.Connection = connection.connection
-        return raw
-
     def __call__(self, request: Request) -> Response:
         """Answers a request; files of the applications come from where they are installed."""
         path = request.url.split("/", 3)[3].partition("?")[0]
@@ -128,8 +156,8 @@ class DjangoSite:
         try:
             return self._app(request)
         finally:
-            if self._db.in_transaction:  # the request was broken off
-                self._db.rollback()
+            if database().in_transaction:  # the request was broken off
+                database().rollback()
 
     def _file(self, path: str) -> Response:
         if path not in self._static:
@@ -140,7 +168,7 @@ class DjangoSite:
         """An empty database of these applications, small and with the world's table."""
         from django.core.management import call_command
 
-        db = self._db
+        db = database()
         db.execute("PRAGMA page_size = 1024")  # there are hundreds of small tables and indices
         call_command("migrate", verbosity=0, interactive=False)
         db.execute(f"CREATE TABLE {WORLD_TABLE} (now INTEGER, visitor INTEGER)")
@@ -156,7 +184,7 @@ class DjangoSite:
         from django.contrib.contenttypes.models import ContentType
         from django.contrib.sites.models import Site
 
-        db = self._db
+        db = database()
         db.deserialize(data)
         for edit in edits:
             db.execute(edit)
@@ -169,11 +197,11 @@ class DjangoSite:
 
     def snapshot(self) -> bytes:
         """See ``Site``."""
-        return self._db.serialize()
+        return database().serialize()
 
     def changes(self) -> tuple[Change, ...]:
         """See ``Site``. What applications do for themselves is left out."""
-        found = (item for item in net_changes(self._db) if not item.table.startswith(self._quiet_tables))
+        found = (item for item in net_changes(database()) if not item.table.startswith(self._quiet_tables))
         loud = (replace(item, before=self._loud(item.before), after=self._loud(item.after)) for item in found)
         return tuple(item for item in loud if item.before != item.after)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from agentgym.environments.web.sites.django_site import MIDDLEWARE, DjangoSite, settings
-from agentgym.environments.web.sites.forum import permissions
+from agentgym.environments.web.sites.forum import permissions, tree
 from agentgym.environments.web.sites.frozen import Frozen
 
 PER_PAGE = 10
@@ -44,6 +44,7 @@ def make(frozen: Frozen, folder: Path) -> DjangoSite:
     configured = settings() | {
         "INSTALLED_APPS": _APPS,
         "ROOT_URLCONF": f"{here}.urls",
+        "USE_I18N": False,  # it speaks English as it is written
         "MIDDLEWARE": [*MIDDLEWARE, "machina.apps.forum_permission.middleware.ForumPermissionMiddleware"],
         "TEMPLATES": [
             {
@@ -75,7 +76,7 @@ def make(frozen: Frozen, folder: Path) -> DjangoSite:
     }
     caches = configured["CACHES"]
     configured["CACHES"] = {**caches, "machina_attachments": caches["default"]}
-    return DjangoSite(frozen, configured, _QUIET_TABLES, _QUIET_COLUMNS, _prepare, permissions.opened)
+    return DjangoSite(frozen, configured, _QUIET_TABLES, _QUIET_COLUMNS, _prepare, _opened)
 
 
 def _prepare() -> None:
@@ -84,6 +85,12 @@ def _prepare() -> None:
 
     SearchForm.search = _search
     permissions.install()
+    tree.install()
+
+
+def _opened() -> None:
+    permissions.opened()
+    tree.opened()
 
 
 class Results(list[Any]):

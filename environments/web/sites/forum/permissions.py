@@ -9,6 +9,8 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from agentgym.environments.web.sites.django_site import database
+
 MAX_KNOWN = 4_000
 """Answers that are kept; then all are forgotten."""
 
@@ -24,7 +26,7 @@ _held: list[Any] = ["", 0]
 
 def opened() -> None:
     """After another database was opened. What its tables say, others with the same rows say too."""
-    db = _database()
+    db = database()
     rows = [db.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in _TABLES]
     _held[:] = repr(rows), _last_write(db)
     if len(_known) > MAX_KNOWN:
@@ -42,7 +44,7 @@ def install() -> None:
         user, ids = self.user, tuple(forum and forum.id for forum in forums)
         rows, before = _held
         key = (rows, user.pk, user.is_anonymous, ids, tuple(perm_codenames or ()))
-        if _last_write(_database()) != before:
+        if _last_write(database()) != before:
             return slow(self, forums, perm_codenames)
         if key not in _known:
             found = slow(self, forums, perm_codenames)
@@ -51,14 +53,6 @@ def install() -> None:
 
     ForumPermissionChecker.get_perms_for_forumlist = get_perms_for_forumlist
     forum_permission_tags.inspect = SimpleNamespace(getmembers=_methods, ismethod=None)
-
-
-def _database() -> sqlite3.Connection:
-    from django.db import connection
-
-    connection.ensure_connection()
-    raw: sqlite3.Connection = connection.connection
-    return raw
 
 
 def _last_write(db: sqlite3.Connection) -> int:
