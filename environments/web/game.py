@@ -24,7 +24,8 @@ from agentgym.environments.web.sites.worker import WorkerSite
 from agentgym.environments.web.state import Progress
 from agentgym.environments.web.tasks import WebTasks
 from agentgym.tools.browser.actions import CORE, INFEASIBLE
-from agentgym.tools.browser.browser import DEADLINE, Browser, Done, Refused
+from agentgym.tools.browser.backend import DEADLINE, Done, Refused
+from agentgym.tools.browser.browser import Browser
 from agentgym.tools.browser.grammar import CallFormat
 from agentgym.tools.browser.text import TextBrowser, TextState
 from agentgym.tools.browser.transport import Router

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import place_of
 from agentgym.environments.web.sites.changes import Change
-from agentgym.tools.browser.browser import Browser, Page
+from agentgym.tools.browser.backend import Page
+from agentgym.tools.browser.browser import Browser
 from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import option_label, options
 from agentgym.tools.browser.names import Namer

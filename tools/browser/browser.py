@@ -6,181 +6,27 @@ an action may do and what it says when it can't be done is decided in one place,
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from agentgym.core.actions import clip
 from agentgym.tools.browser import forms
-from agentgym.tools.browser.dom import Document
+from agentgym.tools.browser.backend import BLANK, Backend, Done, Failed, Refused, Tab, Visit
 from agentgym.tools.browser.element import Element
-from agentgym.tools.browser.forms import Controls
-from agentgym.tools.browser.lines import View, quoted
+from agentgym.tools.browser.lines import quoted
 from agentgym.tools.browser.roles import TEXT_ENTRY, input_type, role_of
-from agentgym.tools.browser.urls import AllowList, form_encoded, resolve, without_fragment
+from agentgym.tools.browser.sending import elsewhere, submission
+from agentgym.tools.browser.urls import resolve, without_fragment
 
-BLANK = "about:blank"
 WINDOW = 6_000
 """Characters of lines that are shown at once."""
-DEADLINE = 10.0
-"""Seconds that one action may take."""
 MAX_TABS = 8
 MAX_FILL = 20_000
 """Characters that can be written into a field."""
 
 
-class Refused(Exception):
-    """An action that can't be done here. Nothing was changed."""
-
-    def __init__(self, category: str, message: str) -> None:
-        super().__init__(message)
-        self.category = category
-        self.message = message
-
-
-class Failed(Refused):
-    """An action that was tried and went wrong: the site was asked, so things may have changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of an action."""
-
-    notice: str = ""
-    """What the agent should know besides the page."""
-    category: str = ""
-    """Kind of error (``actions.CATEGORIES``); empty when there is none."""
-    executable: bool = True
-
-
-@dataclass
-class Tab:
-    """One tab: where it has been and which lines are shown. Backends keep the page itself."""
-
-    history: list[str] = field(default_factory=lambda: [BLANK])
-    place: int = 0
-    top: int = 0
-    """First line that is shown."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """The page of the current tab as it is now."""
-
-    url: str
-    status: int
-    document: Document
-    controls: Controls
-    view: View
-
-    @property
-    def title(self) -> str:
-        """Title of the page."""
-        return self.document.title
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A checked navigation. ``cause`` and ``submitter`` say what a real browser does to bring it about."""
-
-    method: Literal["GET", "POST"]
-    url: str
-    body: bytes = b""
-    content_type: str = ""
-    cause: Element | None = None
-    """The link or the form that leads there; None for a typed address."""
-    submitter: Element | None = None
-    """The button that sends the form."""
-    new_tab: bool = False
-
-
-class Browser(ABC):
-    """Tabs, history and the actions of ``actions.CORE`` over a backend.
-
-    Args:
-        allow: What may be opened.
-        deadline: Seconds that one action may take.
-    """
-
-    def __init__(self, allow: AllowList, deadline: float = DEADLINE) -> None:
-        self.allow = allow
-        self.deadline = deadline
-        self._until = 0.0
-
-    @property
-    def left(self) -> float:
-        """Seconds that the current action has left."""
-        return self._until - time.monotonic()
-
-    def _set_out(self) -> None:
-        """An action begins, and with it its time."""
-        self._until = time.monotonic() + self.deadline
-
-    # ------------------------------------------------------------------ what a backend does
-
-    @property
-    @abstractmethod
-    def tabs(self) -> list[Tab]:
-        """The open tabs, at least one."""
-
-    @property
-    @abstractmethod
-    def active(self) -> int:
-        """Number of the current tab."""
-
-    @property
-    @abstractmethod
-    def page(self) -> Page:
-        """The page of the current tab."""
-
-    @abstractmethod
-    def titles(self) -> list[str]:
-        """Title of each tab."""
-
-    @abstractmethod
-    def navigate(self, visit: Visit) -> str:
-        """Goes somewhere, in the current tab or a new one, and returns the final address.
-
-        Raises Failed when the site doesn't answer or a redirect leads where it may not, with the page as it was.
-        """
-
-    @abstractmethod
-    def write(self, element: Element, value: str) -> None:
-        """Sets the value of a text control."""
-
-    @abstractmethod
-    def tick(self, element: Element, on: bool) -> None:
-        """Ticks or unticks a checkbox or radio button."""
-
-    @abstractmethod
-    def choose(self, element: Element, chosen: tuple[int, ...]) -> None:
-        """Selects options of a ``select`` by number."""
-
-    @abstractmethod
-    def toggle(self, details: Element) -> None:
-        """Opens or closes a ``details``."""
-
-    @abstractmethod
-    def reset_form(self, form: Element) -> None:
-        """Gives a form's controls the values that the page gave them."""
-
-    @abstractmethod
-    def poke(self, element: Element, action: str, key: str = "") -> bool:
-        """Clicks, hovers, focuses or presses a key for the page's scripts; False where there are none."""
-
-    @abstractmethod
-    def show_tab(self, index: int) -> None:
-        """Makes another tab the current one."""
-
-    @abstractmethod
-    def add_tab(self) -> None:
-        """Opens an empty tab and shows it."""
-
-    @abstractmethod
-    def drop_tab(self) -> None:
-        """Closes the current tab and shows the one before it; the last one becomes empty."""
+class Browser(Backend):
+    """The actions of ``actions.CORE``, tabs and history over a backend."""
 
     # ------------------------------------------------------------------ what the agent reads
 
@@ -188,10 +34,6 @@ class Browser(ABC):
     def tab(self) -> Tab:
         """The current tab."""
         return self.tabs[self.active]
-
-    @abstractmethod
-    def shown(self) -> tuple[object, ...]:
-        """What all tabs show, as plain values: equal where the same choices lie ahead."""
 
     def observe(self, notice: str = "") -> str:
         """The current page: address, tabs, a notice, and the lines of the current window."""
@@ -284,7 +126,7 @@ class Browser(ABC):
             return "That is a place on this page." if not self.poke(element, "click") else None
         if "download" in element.attrs:
             raise Refused("unsupported", "That is a link to a file to download, which is left there.")
-        new_tab = aside or _elsewhere(element.attrs.get("target", ""))
+        new_tab = aside or elsewhere(element.attrs.get("target", ""))
         return self._visit(Visit("GET", url, cause=element, new_tab=new_tab))
 
     def _submit(self, form: Element | None, submitter: Element | None) -> str | None:
@@ -296,22 +138,8 @@ class Browser(ABC):
             if wrong is not None:
                 where = page.view.ref(wrong[0].index) or wrong[0].attrs.get("name", "a field")
                 raise Refused("not_actionable", f"The form can't be sent: {where} is not filled in right. {wrong[1]}")
-        attrs = submitter.attrs if submitter is not None else {}
-        action = attrs.get("formaction", form.attrs.get("action", "")).strip() or without_fragment(page.url)
-        method = (attrs.get("formmethod") or form.attrs.get("method", "get")).lower()
-        target = attrs.get("formtarget") or form.attrs.get("target", "")
-        if method == "dialog":
-            return "Nothing happened."
-        url = resolve(resolve(page.url, page.document.base), action)
-        sent = forms.entries(page.document, form, page.controls, submitter)
-        new_tab = _elsewhere(target)
-        if method == "post":
-            kind = (attrs.get("formenctype") or form.attrs.get("enctype", "")).lower()
-            body, content_type = _encoded(kind, sent)
-            return self._visit(Visit("POST", url, body, content_type, form, submitter, new_tab))
-        place, hash_sign, fragment = url.partition("#")
-        url = f"{place.partition('?')[0]}?{form_encoded(sent)}{hash_sign}{fragment}"
-        return self._visit(Visit("GET", url, cause=form, submitter=submitter, new_tab=new_tab))
+        visit = submission(page, form, submitter)
+        return "Nothing happened." if visit is None else self._visit(visit)
 
     def _visit(self, visit: Visit) -> str | None:
         problem = self.allow.problem(visit.url)
@@ -473,39 +301,10 @@ class Browser(ABC):
         return None
 
 
-def _elsewhere(target: str) -> bool:
-    """Whether a link or form opens another tab; frames aren't loaded, so their names stand for tabs too."""
-    return target.lower() not in ("", "_self", "_parent", "_top")
-
-
 def _resets(element: Element) -> bool:
     if element.tag == "button":
         return element.attrs.get("type", "").lower() == "reset"
     return element.tag == "input" and input_type(element) == "reset"
-
-
-_BOUNDARY = "----agentgym-boundary"
-
-
-def _encoded(kind: str, entries: list[tuple[str, str]]) -> tuple[bytes, str]:
-    """Body and content type of a POST form."""
-    if kind == "text/plain":
-        return "".join(f"{name}={value}\r\n" for name, value in entries).encode(), kind
-    if kind != "multipart/form-data":
-        return form_encoded(entries).encode(), "application/x-www-form-urlencoded"
-    parts = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{_in_quotes(name)}"'
-        f"{_NO_FILE if isinstance(value, forms.NoFile) else ''}\r\n\r\n{value}\r\n"
-        for name, value in entries
-    ]
-    return "".join([*parts, f"--{_BOUNDARY}--\r\n"]).encode(), f"multipart/form-data; boundary={_BOUNDARY}"
-
-
-_NO_FILE = '; filename=""\r\nContent-Type: application/octet-stream'
-
-
-def _in_quotes(name: str) -> str:
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def window_end(lines: tuple[str, ...], top: int) -> int:

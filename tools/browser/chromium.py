@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from agentgym.core.errors import Boundary, Fault
 from agentgym.tools.browser import engine, page_scripts
 from agentgym.tools.browser.arrival import Arrival, read_error
-from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
+from agentgym.tools.browser.backend import BLANK, DEADLINE, Failed, Page, Tab, Visit
+from agentgym.tools.browser.browser import Browser
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES, from_live, parse_html
 from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import Controls

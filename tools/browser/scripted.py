@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from agentgym.tools.browser.browser import BLANK, Refused
+from agentgym.tools.browser.backend import BLANK, Refused
 from agentgym.tools.browser.chromium import LiveTab
 from agentgym.tools.browser.dom import MAX_DEPTH, MAX_NODES
 from agentgym.tools.browser.element import Element

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from agentgym.tools.browser import css, forms
-from agentgym.tools.browser.browser import BLANK, DEADLINE, Browser, Failed, Page, Tab, Visit
+from agentgym.tools.browser.backend import BLANK, DEADLINE, Failed, Page, Tab, Visit
+from agentgym.tools.browser.browser import Browser
 from agentgym.tools.browser.cookies import CookieJar
 from agentgym.tools.browser.dom import Document, linked_sheets, parse_html
 from agentgym.tools.browser.element import Element

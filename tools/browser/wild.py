@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from agentgym.core.actions import clip
 from agentgym.core.errors import Boundary, Fault
 from agentgym.tools.browser.arrival import read_error
-from agentgym.tools.browser.browser import BLANK, DEADLINE, MAX_TABS, Done, Failed
+from agentgym.tools.browser.backend import BLANK, DEADLINE, Done, Failed
+from agentgym.tools.browser.browser import MAX_TABS
 from agentgym.tools.browser.chromium import ChromiumBrowser, LiveTab
 from agentgym.tools.browser.lines import quoted
 from agentgym.tools.browser.pages import MAX_HOPS

@@ -20,7 +20,7 @@ from agentgym.environments.web.miniwob.experts import SOLVED
 from agentgym.environments.web.miniwob.files import HOST, FileSite, html_folder, names
 from agentgym.environments.web.miniwob.loaded import LOADED
 from agentgym.tools.browser.actions import COORDINATES, CORE
-from agentgym.tools.browser.browser import Done, Refused
+from agentgym.tools.browser.backend import Done, Refused
 from agentgym.tools.browser.grammar import CallFormat
 from agentgym.tools.browser.transport import Router
 from agentgym.tools.browser.urls import AllowList

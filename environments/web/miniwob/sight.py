@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgym.core.actions import Action
-from agentgym.tools.browser.browser import Page
+from agentgym.tools.browser.backend import Page
 from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.names import Namer, squeeze
 from agentgym.tools.browser.roles import TEXT_ENTRY, WIDGETS, role_of

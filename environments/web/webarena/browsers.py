@@ -17,7 +17,7 @@ from agentgym.environments.web.webarena.interpret import Failed as NotFound
 from agentgym.environments.web.webarena.interpret import evaluate
 from agentgym.environments.web.webarena.locator import Node
 from agentgym.environments.web.webarena.tasks import beside
-from agentgym.tools.browser.browser import Refused
+from agentgym.tools.browser.backend import Refused
 from agentgym.tools.browser.cookies import Cookie
 from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.page_scripts import CLICK

@@ -13,7 +13,7 @@ from html import escape
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
 from agentgym.tools.browser import forms
-from agentgym.tools.browser.browser import Page
+from agentgym.tools.browser.backend import Page
 from agentgym.tools.browser.element import Element
 from agentgym.tools.browser.forms import Controls
 from agentgym.tools.browser.roles import input_type

@@ -27,7 +27,7 @@ from agentgym.environments.web.webarena.rewards import COMPONENTS, SCHEMES
 from agentgym.environments.web.webarena.strings import DIALECTS, Dialect
 from agentgym.environments.web.webarena.tasks import WebArenaTasks, login_file
 from agentgym.tools.browser.actions import CORE
-from agentgym.tools.browser.browser import Refused
+from agentgym.tools.browser.backend import Refused
 from agentgym.tools.browser.grammar import CallFormat
 from agentgym.tools.browser.transport import Request, Response, Transport
 
