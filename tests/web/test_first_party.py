@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import agentgym
 from agentgym.core.seeding import derive_rng
-from agentgym.environments.web.sites import SITES
+from agentgym.environments.web.sites import FIRST_PARTY, SITES
 from agentgym.environments.web.sites.calendar.times import gaps, occurrences, overlapping
 from agentgym.environments.web.sites.kit.days import a_day, a_time, time_words
 from agentgym.environments.web.sites.kit.fields import addresses
@@ -24,7 +24,7 @@ from agentgym.tools.browser.urls import form_encoded
 OWN = ("mail", "calendar", "map")
 ENV = "agentgym/Web-v0"
 EVERYTHING = bool(os.environ.get("AGENTGYM_TEST_WEB"))
-NEW = [item.name for item in templates() if set(item.sites) & set(OWN)]
+NEW = [item.name for item in templates(FIRST_PARTY) if set(item.sites) & set(OWN)]
 
 
 @pytest.fixture(params=OWN)
