@@ -14,7 +14,7 @@ from agentgym.environments.web.template import Draft, Template, World
 
 Notes = Mapping[str, Any]
 
-_EXPORTS = ("data.test/*.json*", "data.test/*.csv*", "data.test/*.blob*", "data.test/*?*sql=*", "data.test/-/*")
+EXPORTS = ("data.test/*.json*", "data.test/*.csv*", "data.test/*.blob*", "data.test/*?*sql=*", "data.test/-/*")
 """Ways past the pages: what they give is no page, and in one piece."""
 _STATIONS = "SELECT * FROM station ORDER BY id"
 _TABLE = "/weather/station"
@@ -52,7 +52,7 @@ class DataGuide(Guide):
 
 
 def _draft(text: str, goal: Goal, notes: Notes) -> Draft:
-    return Draft(text, goal, notes, closed=_EXPORTS)
+    return Draft(text, goal, notes, closed=EXPORTS)
 
 
 def _line(row: Mapping[str, Any]) -> str:
