@@ -170,7 +170,10 @@ def _open(world: World, rng: np.random.Generator) -> Draft:
     row = world.one(rng, _STATIONS)
     place = Place(f"{_TABLE}/{row['id']}", {})
     goal = Goal(route=(Place(_TABLE, {}), place), final=place)
-    text = f"Show me the page of the weather station {row['name']}, with its row alone, and answer done."
+    text = (
+        f"Show me the weather station {row['name']} on the page of its own, to which its id leads in the table of"
+        " stations, and answer done."
+    )
     return _draft(text, goal, {"name": row["name"], "key": row["id"]})
 
 
