@@ -187,7 +187,7 @@ def _solve_open(guide: DataGuide, notes: Notes) -> Action:
 def _write(world: World, rng: np.random.Generator) -> Draft:
     row = world.one(rng, _STATIONS)
     place = Place(f"{_TABLE}/{row['id']}", {})
-    goal = Goal(infeasible="not_supported", visited=(place,), route=(Place(_TABLE, {}), place))
+    goal = Goal(infeasible="not_supported", evidence=(_line(row),), must_see=True, route=(Place(_TABLE, {}), place))
     text = f"Correct the elevation of the weather station {row['name']} to {row['elevation_m'] + 7} m."
     return _draft(text, goal, {"name": row["name"], "key": row["id"]})
 
