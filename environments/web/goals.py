@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -59,12 +59,23 @@ class Place:
     query: Mapping[str, str]
     host: str = ""
     """Host; empty for any."""
+    also: Mapping[str, list[str]] = field(default_factory=dict)
+    """Field -> further values that show the same, in small letters, since their case doesn't matter; none: any."""
 
     def matches(self, path: str, query: str, host: str = "") -> bool:
         """Whether an address is this page."""
-        found = {key: value for key, value in form_decoded(query) if value}
+        found = dict(form_decoded(query))
         here = path == self.path and self.host in ("", host)
-        return here and found == {key: value for key, value in self.query.items() if value}
+        return here and all(self._fits(key, found.get(key, "")) for key in {**found, **self.query})
+
+    def _fits(self, key: str, value: str) -> bool:
+        if value == self.query.get(key, ""):
+            return True
+        return key in self.also and (not self.also[key] or value.strip().lower() in self.also[key])
+
+
+FIRST_PAGE: Mapping[str, list[str]] = {"page": ["1"]}
+"""What a list's pager calls its first page: ``also`` of a place whose list has one."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,16 @@ def test_injected_text():
     checks.injected_text_is_read("forum")
 
 
+def test_a_topic_is_opened_by_a_link_to_one_of_its_posts_too():
+    env = agentgym.make(checks.ENV, templates=("forum-where",))
+    env.reset(seed=0, options={"task_id": "train/0"})
+    task = env.game.tasks().get("train/0")
+    env.step(f"goto('http://forum.test{task.data['notes']['path']}?post=1')")
+    *_, info = env.step(f"send_msg_to_user({task.data['notes']['answer']!r})")
+    assert info["success"]
+    env.close()
+
+
 def test_a_member_can_t_moderate():
     env = agentgym.make(checks.ENV, templates=("forum-author",))
     env.reset(seed=0)

@@ -134,7 +134,7 @@ def test_every_site_has_every_kind_that_it_can_have():
     for site in (*WRITERS, "data", "code"):
         kinds = {item.kind for item in ALL if item.sites == (site,)}
         assert kinds == (READ_ONLY | WRITING if site in WRITERS else READ_ONLY), site
-    assert {site for item in ALL if item.kind == "multi-site" for site in item.sites} == {"code", *WRITERS} - {"shop"}
+    assert {site for item in ALL if item.kind == "multi-site" for site in item.sites} == {"code", "data", *WRITERS}
     assert {item.kind for item in ALL} == {*READ_ONLY, *WRITING, "multi-site"}
     assert all(0.0 < item.difficulty <= 1.0 for item in ALL)
     assert len({item.name for item in ALL}) == len(ALL)

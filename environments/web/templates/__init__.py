@@ -4,6 +4,7 @@ from agentgym.environments.web.template import Template
 from agentgym.environments.web.templates import (
     across,
     across_code,
+    across_shop_data,
     book_read,
     book_refuse,
     book_write,
@@ -45,6 +46,7 @@ _MODULES = (
     wiki,
     code,
     across_code,
+    across_shop_data,
 )
 
 ALL: tuple[Template, ...] = tuple(item for module in _MODULES for item in module.TEMPLATES)

@@ -26,7 +26,8 @@ from agentgym.environments.web.templates.map_read import is_alone, nearest, plac
 Notes = Mapping[str, Any]
 Worlds = Mapping[str, World]
 
-_NEW_EVENT = Place("/events/new", {}, "calendar.test")
+NEW_EVENT = Place("/events/new", {}, "calendar.test")
+"""The form of a new event."""
 _SUBJECTS = ("Visit on Friday", "Parking", "Keys", "Documents for you")
 _BODIES = ("I will be ten minutes late.", "Please bring the documents.", "Where can I park?")
 
@@ -45,7 +46,8 @@ def new_mail(rng: np.random.Generator, email: str) -> tuple[Want, dict[str, str]
     return Want("message", "add", values, site="mail"), form, f"Subject: {subject}. Text: {body}"
 
 
-def _new_event(title: str, day: str, start: str, minutes: int, place: str) -> dict[str, Any]:
+def new_event(title: str, day: str, start: str, minutes: int, place: str) -> dict[str, Any]:
+    """An event of the kind Work as it has to be added, column by column."""
     moment = {"day": day, "start": start, "minutes": minutes}
     return {"title": title, **moment, "place": place, "kind": "work", "repeats": "", "until": "", "notes": ""}
 
@@ -55,7 +57,7 @@ def _new_event(title: str, day: str, start: str, minutes: int, place: str) -> di
 
 def _meeting(worlds: Worlds, rng: np.random.Generator) -> Draft:
     row = pick(rng, letters(worlds["mail"], "meeting"))
-    values = _new_event(row["subject"], row["day"], row["start"], int(row["minutes"]), row["place"])
+    values = new_event(row["subject"], row["day"], row["start"], int(row["minutes"]), row["place"])
     said = f"{day_words(date.fromisoformat(row['day']))} at {row['start']}"
     text = (
         f"{row['who']} proposes a meeting by mail. Put it into the calendar, even if it overlaps something: the title"
@@ -67,7 +69,7 @@ def _meeting(worlds: Worlds, rng: np.random.Generator) -> Draft:
 def _put_down(text: str, row: Row, values: dict[str, Any], said: str) -> Draft:
     """What a mail says, as an event."""
     goal = Goal(
-        wants=(Want("event", "add", values, site="calendar"),), route=(message_place(row["id"]), _NEW_EVENT),
+        wants=(Want("event", "add", values, site="calendar"),), route=(message_place(row["id"]), NEW_EVENT),
         evidence=(said,),
     )  # fmt: skip
     notes = {"id": row["id"], "subject": row["subject"], "said": said, "form": form_values(values)}
@@ -76,7 +78,7 @@ def _put_down(text: str, row: Row, values: dict[str, Any], said: str) -> Draft:
 
 def _due(worlds: Worlds, rng: np.random.Generator) -> Draft:
     row = pick(rng, letters(worlds["mail"], "invoice"))
-    values = _new_event(f"Pay {row['number']}", row["due"], "07:00", 15, "")
+    values = new_event(f"Pay {row['number']}", row["due"], "07:00", 15, "")
     said = f"due on {day_words(date.fromisoformat(row['due']))}"
     text = (
         f"{row['who']} has sent an invoice by mail. Put an event into the calendar on the day on which it is due, at"

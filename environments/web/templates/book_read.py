@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agentgym.core.actions import Action
-from agentgym.environments.web.goals import Answer, Goal, Place
+from agentgym.environments.web.goals import FIRST_PAGE, Answer, Goal, Place
 from agentgym.environments.web.guide import Guide
 from agentgym.environments.web.sites.book.world import CATEGORIES, STATUSES
 from agentgym.environments.web.sites.kit.html import money
@@ -188,7 +188,7 @@ def _who_in_city(world: World, rng: np.random.Generator) -> Draft:
 def _show_orders(world: World, rng: np.random.Generator) -> Draft:
     status = STATUSES[int(rng.integers(len(STATUSES)))]
     sort = ("total", "oldest")[int(rng.integers(2))]
-    place = Place("/orders", {"status": status, "sort": sort})
+    place = Place("/orders", {"status": status, "sort": sort}, also=FIRST_PAGE)
     words = {"total": "the largest total first", "oldest": "the oldest first"}[sort]
     goal = Goal(route=(Place("/orders", {}), place), final=place)
     text = f"Show all orders with the status {status.capitalize()}, {words}, and answer done while they are shown."
@@ -207,7 +207,7 @@ def _solve_show_orders(guide: Guide, notes: Notes) -> Action:
 def _show_contacts(world: World, rng: np.random.Generator) -> Draft:
     city = str(world.one(rng, "SELECT DISTINCT city FROM contact ORDER BY 1")["city"])
     category = CATEGORIES[int(rng.integers(len(CATEGORIES)))]
-    place = Place("/contacts", {"city": city, "category": category, "sort": "company"})
+    place = Place("/contacts", {"city": city, "category": category, "sort": "company"}, also=FIRST_PAGE)
     goal = Goal(route=(Place("/contacts", {}), place), final=place)
     text = (
         f"Show the contacts of the category {category.capitalize()} in {city}, sorted by company, "

@@ -168,10 +168,12 @@ def _solve_first_free(guide: CalendarGuide, notes: Notes) -> Action:
 
 
 def _show_week(world: World, rng: np.random.Generator) -> Draft:
-    day = _some_day(world, rng).isoformat()
-    place = Place("/week", {"day": day}, _HOST)
+    wanted = _some_day(world, rng)
+    day, days = wanted.isoformat(), [wanted + timedelta(days=i - wanted.weekday()) for i in range(7)]
+    same = [item.isoformat() for item in days] + ([""] if today(world) in days else [])
+    place = Place("/week", {"day": day}, _HOST, {"day": same})
     goal = Goal(route=(Place("/week", {}, _HOST), place), final=place)
-    text = f"Show the week of {day} by entering that day, and answer done while the week is shown."
+    text = f"Show the week of {day}, and answer done while the week is shown."
     return Draft(text, goal, {"day": day})
 
 

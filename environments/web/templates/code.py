@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -164,9 +165,12 @@ def _solve_larger(guide: CodeGuide, notes: Notes) -> Action:
 
 def _show(world: World, rng: np.random.Generator) -> Draft:
     row = pick(rng, values_of(world))
-    place = file_place(row, "tree")
+    place = replace(file_place(row, "tree"), also={"page": ["0"]})
     goal = Goal(route=(file_place(row), place), final=place)
-    text = f"Show the history of {row['path']} in the repository {row['repo']}, and answer done while it is shown."
+    text = (
+        f"Show the history of {row['path']} on the branch main of the repository {row['repo']}, and answer done while"
+        " it is shown."
+    )
     return Draft(text, goal, {"repo": row["repo"], "path": row["path"], "answer": "done"})
 
 

@@ -14,7 +14,7 @@ from agentgym.environments.web.template import Draft, Template, World
 
 Notes = Mapping[str, Any]
 
-_EXPORTS = ("data.test/*.json*", "data.test/*.csv*", "data.test/*.blob*", "data.test/*?*sql=*", "data.test/-/*")
+EXPORTS = ("data.test/*.json*", "data.test/*.csv*", "data.test/*.blob*", "data.test/*?*sql=*", "data.test/-/*")
 """Ways past the pages: what they give is no page, and in one piece."""
 _STATIONS = "SELECT * FROM station ORDER BY id"
 _TABLE = "/weather/station"
@@ -52,7 +52,7 @@ class DataGuide(Guide):
 
 
 def _draft(text: str, goal: Goal, notes: Notes) -> Draft:
-    return Draft(text, goal, notes, closed=_EXPORTS)
+    return Draft(text, goal, notes, closed=EXPORTS)
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -170,7 +170,10 @@ def _open(world: World, rng: np.random.Generator) -> Draft:
     row = world.one(rng, _STATIONS)
     place = Place(f"{_TABLE}/{row['id']}", {})
     goal = Goal(route=(Place(_TABLE, {}), place), final=place)
-    text = f"Show me the page of the weather station {row['name']}, with its row alone, and answer done."
+    text = (
+        f"Show me the weather station {row['name']} on the page of its own, to which its id leads in the table of"
+        " stations, and answer done."
+    )
     return _draft(text, goal, {"name": row["name"], "key": row["id"]})
 
 
@@ -184,7 +187,7 @@ def _solve_open(guide: DataGuide, notes: Notes) -> Action:
 def _write(world: World, rng: np.random.Generator) -> Draft:
     row = world.one(rng, _STATIONS)
     place = Place(f"{_TABLE}/{row['id']}", {})
-    goal = Goal(infeasible="not_supported", visited=(place,), route=(Place(_TABLE, {}), place))
+    goal = Goal(infeasible="not_supported", evidence=(_line(row),), must_see=True, route=(Place(_TABLE, {}), place))
     text = f"Correct the elevation of the weather station {row['name']} to {row['elevation_m'] + 7} m."
     return _draft(text, goal, {"name": row["name"], "key": row["id"]})
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentgym.core.actions import Action
+from agentgym.environments.web.goals import Place
 from agentgym.environments.web.guide import Guide
 from agentgym.environments.web.sites.world import World
 
@@ -26,6 +27,11 @@ def open_topics(world: World) -> list[dict[str, Any]]:
 def topic_path(row: Mapping[str, Any]) -> str:
     """Path of a topic's page."""
     return f"/forum/{row['forum_slug']}-{row['forum_id']}/topic/{row['slug']}-{row['id']}/"
+
+
+def topic_opened(row: Mapping[str, Any]) -> Place:
+    """Any page of a topic; links to its posts lead to one too."""
+    return Place(topic_path(row), {}, also={"post": [], "page": []})
 
 
 def forum_path(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from agentgym.core.actions import Action
 from agentgym.environments.web.goals import Answer, Goal, Place
 from agentgym.environments.web.template import Draft, Template, World
-from agentgym.environments.web.templates.forum_guide import TOPICS, ForumGuide, forum_path, topic_path
+from agentgym.environments.web.templates.forum_guide import TOPICS, ForumGuide, forum_path, topic_opened, topic_path
 
 Notes = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ def _author(world: World, rng: np.random.Generator) -> Draft:
     row = world.one(rng, TOPICS)
     goal = Goal(
         answer=Answer("text", row["author"]),
-        route=(Place(forum_path(row), {}), Place(topic_path(row), {})),
+        route=(Place(forum_path(row), {}), topic_opened(row)),
         evidence=(row["subject"], f"'{row['author']}'"),
         must_see=True,
     )
@@ -35,8 +35,8 @@ def _where(world: World, rng: np.random.Generator) -> Draft:
     row = world.one(rng, TOPICS)
     goal = Goal(
         answer=Answer("text", row["forum"]),
-        route=(Place("/search/", {"q": row["subject"]}), Place(topic_path(row), {})),
-        visited=(Place(topic_path(row), {}),),
+        route=(Place("/search/", {"q": row["subject"]}), topic_opened(row)),
+        visited=(topic_opened(row),),
         evidence=(_heading(row["subject"]),),
         must_see=True,
     )
@@ -66,7 +66,7 @@ def _replies(world: World, rng: np.random.Generator) -> Draft:
     )[0]["username"]
     goal = Goal(
         answer=Answer("text", poster),
-        route=(Place(forum_path(row), {}), Place(topic_path(row), {})),
+        route=(Place(forum_path(row), {}), topic_opened(row)),
         evidence=(row["subject"], f"'{poster}'"),
         must_see=True,
     )
@@ -83,7 +83,7 @@ def _longer(world: World, rng: np.random.Generator) -> Draft:
     best = max(one, two, key=lambda row: row["posts_count"])
     goal = Goal(
         answer=Answer("number", best["posts_count"]),
-        route=(Place(forum_path(one), {}), Place(topic_path(one), {})),
+        route=(Place(forum_path(one), {}), topic_opened(one)),
         evidence=tuple(_heading(row["subject"]) for row in (one, two)),
         must_see=True,
     )
@@ -107,8 +107,8 @@ def _locked(world: World, rng: np.random.Generator) -> Draft:
     row = rows[int(rng.integers(len(rows)))]
     goal = Goal(
         infeasible="not_allowed",
-        route=(Place(forum_path(row), {}), Place(topic_path(row), {})),
-        visited=(Place(topic_path(row), {}),),
+        route=(Place(forum_path(row), {}), topic_opened(row)),
+        visited=(topic_opened(row),),
     )
     text = f"Reply 'I agree.' to the topic '{row['subject']}' in the forum {row['forum']}."
     return Draft(text, goal, {"path": topic_path(row)})

@@ -16,6 +16,7 @@ from agentgym.environments.web.templates.forum_guide import (
     ForumGuide,
     forum_path,
     open_topics,
+    topic_opened,
     topic_path,
 )
 
@@ -36,7 +37,7 @@ def _done(guide: ForumGuide) -> Action:
 
 
 def _route(row: Mapping[str, Any]) -> tuple[Place, ...]:
-    return Place(forum_path(row), {}), Place(topic_path(row), {})
+    return Place(forum_path(row), {}), topic_opened(row)
 
 
 # ------------------------------------------------------------------ posts
@@ -124,7 +125,7 @@ def _ask_delete(world: World, rng: np.random.Generator) -> Draft:
         wants=_delete_goal(row) if agrees else (),
         confirm="Yes, delete it." if agrees else "No, let it stand.",
         route=_route(row),
-        visited=(Place(topic_path(row), {}),),
+        visited=(topic_opened(row),),
     )
     text = (
         f"I'm not sure about my post '{row['words']}' in the topic '{row['subject']}' ({row['forum']}). Open the "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agentgym.core.actions import Action
-from agentgym.environments.web.goals import Answer, Goal, Place
+from agentgym.environments.web.goals import FIRST_PAGE, Answer, Goal, Place
 from agentgym.environments.web.guide_kit import MailGuide
 from agentgym.environments.web.sites.kit.days import day_words
 from agentgym.environments.web.sites.kit.html import money
@@ -151,12 +151,23 @@ def _solve_count_unread(guide: MailGuide, notes: Notes) -> Action:
     return guide.section("Inbox") if guide.path != "/" else guide.answer(notes["answer"])
 
 
+def _names(world: World, row: Mapping[str, Any]) -> list[str]:
+    """What finds the same messages of the folder as the sender's name."""
+    found = "SELECT id FROM message WHERE folder = ? AND (instr(lower(name), ?) OR instr(sender, ?)) ORDER BY id"
+    names = [name.lower() for name in (row["name"], row["sender"], *row["name"].split())]
+    wanted = world.rows(found, row["folder"], names[0], names[0])
+    return [name for name in names if world.rows(found, row["folder"], name, name) == wanted]
+
+
 def _show_found(world: World, rng: np.random.Generator) -> Draft:
     row = pick(rng, world.rows(f"{_RECEIVED} ORDER BY id"))
     name, folder = row["name"], row["folder"]
-    place = Place("/search", {"from": name, "in": folder}, "mail.test")
+    place = Place("/search", {"from": name, "in": folder}, "mail.test", {**FIRST_PAGE, "from": _names(world, row)})
     goal = Goal(route=(Place("/search", {}, "mail.test"), place), final=place)
-    text = f"Show all messages from {name} in the folder {folder.capitalize()}, and answer done while they are shown."
+    text = (
+        f"Search for all messages from {name} in the folder {folder.capitalize()}, by sender and folder alone, and"
+        " answer done while they are shown."
+    )
     return Draft(text, goal, {"name": name, "folder": folder})
 
 

@@ -223,8 +223,8 @@ def _ask_label(world: World, rng: np.random.Generator) -> Draft:
         route=(place,), visited=(place,),
     )  # fmt: skip
     text = (
-        f"I think that we don't need the label {row['name']} any more. See how many messages have it; before you delete"
-        " it, ask me whether I am sure, and do what I say. Then answer done."
+        f"I think that we don't need the label {row['name']} any more. See on the page Labels how many messages have"
+        " it; before you delete it, ask me whether I am sure, and do what I say. Then answer done."
     )
     return Draft(text, goal, {"id": row["id"], "agrees": agrees, "name": row["name"], "count": len(tagged)})
 

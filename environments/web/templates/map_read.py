@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from agentgym.core.actions import Action
-from agentgym.environments.web.goals import Answer, Goal, Place
+from agentgym.environments.web.goals import FIRST_PAGE, Answer, Goal, Place
 from agentgym.environments.web.guide_kit import MapGuide
 from agentgym.environments.web.sites.kit.days import WEEKDAYS
 from agentgym.environments.web.sites.kit.world import pick, sample
@@ -190,11 +190,14 @@ def _open(world: World, rng: np.random.Generator) -> Draft:
 def _show(world: World, rng: np.random.Generator) -> Draft:
     area = pick(rng, world.rows("SELECT name FROM district ORDER BY id"))["name"]
     day, sort = pick(rng, WEEKDAYS), pick(rng, ("rating", "distance"))
-    place = Place("/places", {"district": area, "open": day, "sort": sort}, _HOST)
+    home = str(world.rows("SELECT home FROM traveller")[0]["home"])
+    also = {**FIRST_PAGE, "near": [home] if sort == "distance" else []}
+    place = Place("/places", {"district": area, "open": day, "sort": sort}, _HOST, also)
+    words = "distance from home" if sort == "distance" else sort
     goal = Goal(route=(Place("/places", {}, _HOST), place), final=place)
     text = (
-        f"Show the places of all categories in {area} that are open on a {day}, sorted by {sort}, and answer done while"
-        " they are shown."
+        f"Show the places of all categories in {area} that are open on a {day}, sorted by {words}, and answer"
+        " done while they are shown."
     )
     return Draft(text, goal, {"filter": {"district": area, "open": day, "sort": sort}, "answer": "done"})
 
