@@ -3,7 +3,7 @@
 import datetime
 import random
 
-from agentgym.environments.web.sites.django_site import MIDDLEWARE, DjangoSite, settings
+from agentgym.environments.web.sites.django_site import MIDDLEWARE, DjangoSite, database, settings
 
 WORDS = ["river", "stone", "winter", "garden", "letter", "silent", "copper", "window", "field", "lantern"]
 NAMES = ["Ada Byron", "Ben Okri", "Clara Diaz", "Dov Levi", "Eve O'Neil", "Finn Maar"]
@@ -16,10 +16,10 @@ class Library(DjangoSite):
         call_command("migrate", verbosity=0, interactive=False, run_syncdb=True)
         self._frozen.begin()
         fill()
-        self._db.execute("CREATE TABLE agentgym_world (now INTEGER, visitor INTEGER)")
-        self._db.execute("INSERT INTO agentgym_world VALUES (1772442000, 1)")
-        self._db.commit()
-        return self._db.serialize()
+        database().execute("CREATE TABLE agentgym_world (now INTEGER, visitor INTEGER)")
+        database().execute("INSERT INTO agentgym_world VALUES (1772442000, 1)")
+        database().commit()
+        return database().serialize()
 
 
 def fill():
