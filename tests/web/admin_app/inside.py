@@ -3,6 +3,7 @@
 import datetime
 import random
 
+from agentgym.environments.web.sites.changes import watch
 from agentgym.environments.web.sites.django_site import MIDDLEWARE, DjangoSite, database, settings
 
 WORDS = ["river", "stone", "winter", "garden", "letter", "silent", "copper", "window", "field", "lantern"]
@@ -19,6 +20,7 @@ class Library(DjangoSite):
         database().execute("CREATE TABLE agentgym_world (now INTEGER, visitor INTEGER)")
         database().execute("INSERT INTO agentgym_world VALUES (1772442000, 1)")
         database().commit()
+        watch(database())
         return database().serialize()
 
 
