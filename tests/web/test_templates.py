@@ -14,7 +14,6 @@ from agentgym.environments.web.templates import ALL
 from agentgym.tools.browser.actions import INFEASIBLE
 from web import site_checks as checks
 
-WORLDS = 40 if checks.EVERYTHING else 4
 NAMES = [item.name for item in checks.all_here()]
 COMMON = (
     "done",
@@ -36,18 +35,30 @@ COMMON = (
 )
 
 
+def light(name):
+    """Whether all of a template is quick: it runs on our own sites alone."""
+    return set(template(name).sites) <= set(FIRST_PARTY)
+
+
+def worlds(name):
+    """In how many worlds a template is tried."""
+    if not checks.EVERYTHING:
+        return 4
+    return 40 if light(name) or checks.THOROUGH else 8
+
+
 @pytest.fixture
-def play(request):
+def play():
     """An environment of one template, and the numbers of its tasks: as many worlds as are asked for."""
     made = []
 
-    def build(name):
+    def build(name, most):
         env = agentgym.make(checks.ENV, templates=(name,))
         made.append(env)
-        worlds = {}
-        for number in range(WORLDS * 3):
-            worlds.setdefault(env.game.tasks().get(f"train/{number}").data["world"], number)
-        return env, list(worlds.values())[:WORLDS]
+        found = {}
+        for number in range(most * 3):
+            found.setdefault(env.game.tasks().get(f"train/{number}").data["world"], number)
+        return env, list(found.values())[:most]
 
     yield build
     for env in made:
@@ -63,7 +74,7 @@ def guesses(text):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_expert_solves_it_and_nobody_is_paid_for_nothing(play, name):
-    env, numbers = play(name)
+    env, numbers = play(name, worlds(name))
     for number in numbers:
         _, info = env.reset(seed=number, options={"task_id": f"train/{number}"})
         state, start = env.game.state, env.snapshot()
@@ -87,8 +98,8 @@ def test_the_expert_solves_it_and_nobody_is_paid_for_nothing(play, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whoever_clicks_everything_is_not_paid(play, name):
-    env, numbers = play(name)
-    for number in numbers[: None if template(name).sites[0] in FIRST_PARTY else 10]:
+    env, numbers = play(name, worlds(name) // 4)
+    for number in numbers:
         observation, info = env.reset(seed=number, options={"task_id": f"train/{number}"})
         rng, cheat = derive_rng("everything", name, number), everything()
         while env.running:
