@@ -3,7 +3,8 @@
 The expert's episodes are written down in another process and replayed in this one, in worlds that neither it nor the
 site's process has seen; before that, a few episodes of another split load what is loaded once. Steps are counted in CPU
 time of this process, the site's and what that starts, since all of them work on a step, one after the other; resets in
-wall time, in worlds that were never opened here and then again in the same ones. Runs on a quiet machine.
+wall time, in worlds that were never opened here and then again in the same ones. The garbage collector is held back as
+it is in rollouts. Run it on a quiet machine.
 Usage: python benchmarks/web_sites.py [--site shop] [--episodes 60]
 """
 
@@ -20,6 +21,7 @@ from web import recorded
 
 import agentgym
 from agentgym.core.env import AgentEnv
+from agentgym.rollout.garbage import seldom_collected
 
 ENV = "agentgym/Web-v0"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -64,8 +66,9 @@ def main() -> None:
         episodes = elsewhere.apply(recorded, (options.episodes,), {"sites": (options.site,)})
     env = agentgym.make(ENV, sites=(options.site,))
     warm_up(env, 10)
-    new, spent = replay(env, episodes)
-    again, cheap = replay(env, episodes)
+    with seldom_collected():
+        new, spent = replay(env, episodes)
+        again, cheap = replay(env, episodes)
     steps = sum(map(len, episodes))
     print(
         f"{options.site}: {steps / spent:,.0f} steps/s and core ({1e3 * spent / steps:.1f} ms CPU a step), "
