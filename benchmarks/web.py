@@ -1,9 +1,9 @@
 """Speed of the web environments beside what they must reach: steps, resets, observations, memory, MiniWoB++.
 
 Episodes of the expert are written down first and replayed in a fresh environment, so that the expert is not in the
-figures; nothing that was remembered of their pages is left. The text backend is measured in CPU time of this process, the
-garbage collector held back as it is in rollouts; Chromium in wall time (its work is in other processes), so run that on
-an idle machine. Exits with 1 when a goal is missed. What isn't installed is left out and said.
+figures; nothing that was remembered of their pages is left. The text backend is measured in CPU time of this process,
+the garbage collector held back as it is in rollouts; Chromium in wall time (its work is in other processes), so run
+that on an idle machine. Exits with 1 when a goal is missed. What isn't installed is left out and said.
 Usage: python benchmarks/web.py [--episodes 150] [--chromium 30] [--many 16] [--soak 2000] [--miniwob 400]
 """
 
