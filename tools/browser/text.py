@@ -176,17 +176,18 @@ class TextBrowser(Browser):
     def _sheets(self, url: str, html: str) -> tuple[str, ...]:
         if "stylesheet" not in html and "@import" not in html:
             return ()
-        base, sheets = linked_sheets(html) if len(html) > CACHED else _linked(html)
+        written, sheets = linked_sheets(html) if len(html) > CACHED else _linked(html)
+        base = resolve(url, written)
         found: list[str] = []
         for href in sheets:
-            self._sheet(resolve(resolve(url, base), href), url, found, set())
+            self._sheet(resolve(base, href), url, found, set())
         return tuple(found)
 
-    def _sheet(self, address: str, referer: str, found: list[str], importing: set[str]) -> None:
+    def _sheet(self, address: str, page: str, found: list[str], importing: set[str]) -> None:
         """Adds a style sheet, and before it those that it imports."""
         if address in importing or len(found) + len(importing) >= MAX_SHEETS or self.allow.problem(address):
             return
-        response = self._ask("GET", address, b"", "", referer, document=False)
+        response = self._ask("GET", address, b"", "", page, document=False)
         if response.status != 200:
             return
         text = decoded(response.body, response.header("content-type"))
